@@ -1,0 +1,1 @@
+"""The program in the middle: accounts, uploads, the queue, leases, transcripts and live events."""

@@ -1,0 +1,240 @@
+"""The clients' way to the server: authorisation, retries, and problems turned back into exceptions.
+
+The only module of this package that does network.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+import stamina
+
+from projectw_shared.errors import (
+    ProjectWError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    from_problem,
+)
+
+T = TypeVar("T")
+
+RETRIED = (Unreachable, Unavailable, TooManyRequests)
+"""What may pass by itself. Nothing else is tried again."""
+
+SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+
+class Credentials(Protocol):
+    """Where the bearer token of each request comes from."""
+
+    async def bearer(self) -> str | None:
+        """Return the token to send, or None to go without."""
+
+    async def renew(self, refused: str) -> bool:
+        """Try to replace the token that was ``refused``; tell whether another try makes sense."""
+
+
+class FixedToken:
+    """A token that is given and cannot be renewed: a runner's, or an API token."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def bearer(self) -> str | None:
+        """Return the token."""
+        return self._token
+
+    async def renew(self, refused: str) -> bool:
+        """Return False: there is no other."""
+        return False
+
+
+class Api:
+    """One server, as seen by a client program.
+
+    Use it as an async context manager. Every method raises a ``ProjectWError``: the server's own, or
+    ``Unreachable`` when no answer came.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        *,
+        credentials: Credentials,
+        user_agent: str,
+        ca_file: Path | None = None,
+        allow_plain_http: bool = False,
+    ) -> None:
+        self.server_url = check_server_url(server_url, allow_plain_http=allow_plain_http)
+        self._credentials = credentials
+        self._user_agent = user_agent
+        self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            headers={"User-Agent": self._user_agent},
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
+            # Reading has no limit of its own: each call sets its timeout, and streams last.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+            auto_decompress=True,
+        )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        reply: type[T],
+        body: msgspec.Struct | None = None,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        repeatable: bool | None = None,
+    ) -> T:
+        """Send ``body`` as JSON and decode the answer as ``reply`` (``type(None)`` for an empty one).
+
+        What is idempotent by its method, or by ``repeatable``, is tried up to ``attempts`` times with
+        growing, jittered pauses, at least as long as the server's Retry-After. ``timeout``: seconds, each try.
+        """
+        if repeatable is None:
+            repeatable = method in SAFE_TO_REPEAT
+
+        async def once() -> T:
+            async with self.open(
+                method,
+                path,
+                data=None if body is None else msgspec.json.encode(body),
+                query=query,
+                headers={**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})},
+                timeout=timeout,
+            ) as response:
+                return _decode(await response.read(), reply)
+
+        if not repeatable:
+            return await once()
+        async for attempt in stamina.retry_context(
+            on=_pause_before_retry, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5.0
+        ):
+            with attempt:
+                return await once()
+        raise AssertionError("stamina raises when the attempts are spent")
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: Any = None,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = 30.0,
+        idle_timeout: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and hold its answer open, for streams; an error answer is raised.
+
+        A 401 is answered once by renewing the credentials, if ``data`` can be sent again (bytes or None).
+        ``timeout`` bounds the whole exchange and ``idle_timeout`` each silence in it, both in seconds.
+        """
+        if self._session is None:
+            raise RuntimeError("Api is used inside 'async with'")
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=10, sock_read=idle_timeout)
+        parameters = {key: str(value) for key, value in (query or {}).items() if value is not None}
+        try:
+            for last in (False, True):
+                token = await self._credentials.bearer()
+                authorization = {"Authorization": f"Bearer {token}"} if token else {}
+                async with self._session.request(
+                    method,
+                    self.server_url + path,
+                    data=data,
+                    params=parameters,
+                    headers={**authorization, **(headers or {})},
+                    timeout=limits,
+                    allow_redirects=False,
+                ) as response:
+                    if response.status < 300:
+                        yield response
+                        return
+                    error = await _error_of(response)
+                again = not last and (data is None or isinstance(data, bytes))
+                if not (
+                    again
+                    and token
+                    and isinstance(error, Unauthorized)
+                    and await self._credentials.renew(token)
+                ):
+                    raise error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{self.server_url} cannot be reached: {_reason(error)}") from error
+
+
+def check_server_url(url: str, *, allow_plain_http: bool = False) -> str:
+    """Return ``url`` without a trailing slash, or raise ValueError that says what would be right.
+
+    Plain http is accepted to loopback, and elsewhere only when a setting says so: tokens and recordings
+    would cross the network in the clear.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no server address; write it like https://projectw.example.org")
+    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname):
+        raise ValueError(
+            f"{url} would send recordings and tokens unencrypted; use https:, "
+            "or set allow_plain_http if the network between is trusted"
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is this machine itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _pause_before_retry(error: Exception) -> bool | float:
+    """Say to stamina whether to try again, and after how many seconds at least."""
+    if not isinstance(error, RETRIED):
+        return False
+    return error.retry_after or True
+
+
+def _decode(body: bytes, reply: type[T]) -> T:
+    if reply is type(None):
+        return None
+    try:
+        return msgspec.json.decode(body, type=reply)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"the answer is not Project W's: {error}; is the address right?") from error
+
+
+async def _error_of(response: aiohttp.ClientResponse) -> ProjectWError:
+    try:
+        retry_after = float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        retry_after = None
+    return from_problem(response.status, await response.read(), retry_after=retry_after)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,39 @@
+"""The paths of the HTTP contract, once for the side that serves them and the sides that call them."""
+
+ABOUT = "/api/about"
+HEALTH = "/healthz"
+READY = "/readyz"
+METRICS = "/metrics"
+OPENAPI = "/openapi.json"
+DOCS = "/docs"
+
+LOGIN = "/api/auth/login"
+REFRESH = "/api/auth/refresh"
+LOGOUT = "/api/auth/logout"
+ME = "/api/users/me"
+
+JOBS = "/api/jobs"
+JOB = "/api/jobs/{id}"
+JOB_CANCEL = "/api/jobs/{id}/cancel"
+JOB_RETRY = "/api/jobs/{id}/retry"
+JOB_SEGMENTS = "/api/jobs/{id}/segments"
+JOB_TRANSCRIPT = "/api/jobs/{id}/transcript"
+JOB_AUDIO = "/api/jobs/{id}/audio"
+EVENTS = "/api/events"
+
+RUNNERS = "/api/runners"
+RUNNER_CREATE = "/api/runners/create"
+RUNNER = "/api/runners/{id}"
+RUNNER_CORDON = "/api/runners/{id}/cordon"
+RUNNER_UNCORDON = "/api/runners/{id}/uncordon"
+RUNNER_DRAIN = "/api/runners/{id}/drain"
+RUNNER_REGISTER = "/api/runners/register"
+RUNNER_HEARTBEAT = "/api/runners/heartbeat"
+RUNNER_UNREGISTER = "/api/runners/unregister"
+RUNNER_AUDIO = "/api/runners/jobs/{id}/audio"
+RUNNER_RESULT = "/api/runners/jobs/{id}/result"
+
+
+def rule(path: str) -> str:
+    """Return ``path`` as a Quart rule: ``{id}`` becomes ``<id>``."""
+    return path.replace("{", "<").replace("}", ">")

@@ -1,0 +1,44 @@
+"""The transcript: an append-only list of segments."""
+
+import msgspec
+
+
+class Word(msgspec.Struct, frozen=True):
+    """One word with its place in the audio, in seconds, and the model's probability for it (0 to 1)."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of speech: what was said from ``start`` to ``end`` seconds, and how sure the model was.
+
+    The numbers are Whisper's own: ``avg_logprob`` (natural logarithm, 0 is certain), ``no_speech_prob``
+    (0 to 1), ``compression_ratio`` (zlib; above 2.4 the text repeats itself) and the sampling
+    ``temperature`` at which the window was decoded.
+    """
+
+    id: int
+    start: float
+    end: float
+    text: str
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+    compression_ratio: float | None = None
+    temperature: float | None = None
+    words: list[Word] | None = None
+    speaker: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be a place in a recording."""
+        if self.id < 0:
+            raise ValueError("a segment's id is 0 or more")
+        if not 0 <= self.start <= self.end:
+            raise ValueError("a segment starts at 0 or later and ends no earlier than it starts")
+
+
+def text_of(segments: list[Segment]) -> str:
+    """Return the running text of ``segments``, as Whisper writes it: joined, with outer spaces removed."""
+    return "".join(segment.text for segment in segments).strip()
