@@ -5,6 +5,7 @@
     ProjectWError
     ├── BadRequest 400
     ├── Unauthorized 401
+    │   └── WrongPassword
     ├── Forbidden 403
     ├── NotFound 404
     ├── MethodNotAllowed 405
@@ -46,7 +47,7 @@ class ProjectWError(Exception):
     """Seconds after which trying again makes sense."""
 
     def __init__(
-        self, detail: str | None = None, *, retry_after: float | None = None, **extensions: Any
+        self, detail: str | None = None, /, *, retry_after: float | None = None, **extensions: Any
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
@@ -65,6 +66,11 @@ class Unauthorized(ProjectWError):
     status = 401
     code = "unauthorized"
     title = "Not signed in, or the sign-in is no longer valid"
+
+
+class WrongPassword(Unauthorized):
+    code = "wrong-password"
+    title = "The e-mail address or the password is wrong"
 
 
 class Forbidden(ProjectWError):
@@ -221,11 +227,18 @@ def to_problem(error: ProjectWError) -> dict[str, Any]:
     return {**error.extensions, **msgspec.to_builtins(problem)}
 
 
+def _class_of(status: int) -> type[ProjectWError]:
+    if status in (502, 504):
+        return Unavailable
+    return Internal if status >= 500 else BadRequest
+
+
 def from_problem(status: int, body: bytes, *, retry_after: float | None = None) -> ProjectWError:
     """Read an error answer back into the class that the server raised.
 
     A code that this version does not know becomes the class of its status; a body that is no problem
-    document (a proxy's page) becomes that class with a sentence of its own.
+    document (a proxy's page) becomes that class with a sentence of its own. A proxy's 502 and 504 are
+    ``Unavailable``: the server behind it is just now away.
     """
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
@@ -234,7 +247,7 @@ def from_problem(status: int, body: bytes, *, retry_after: float | None = None) 
     code = document.get("code")
     kinds = [kind for kind in every_error() if kind is not ProjectWError]
     kind = next((kind for kind in kinds if kind.code == code), None) or next(
-        (kind for kind in kinds if kind.status == status), Internal if status >= 500 else BadRequest
+        (kind for kind in kinds if kind.status == status), _class_of(status)
     )
     detail = str(document.get("detail") or f"{kind.title} (HTTP {status})")
     known = set(Problem.__struct_fields__)

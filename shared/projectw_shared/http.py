@@ -3,19 +3,20 @@
 The only module of this package that does network.
 """
 
-import asyncio
+import math
+import random
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 import stamina
+import stamina.instrumentation
 
+from projectw_shared.addresses import check_server_url
 from projectw_shared.errors import (
     ProjectWError,
     TooManyRequests,
@@ -24,11 +25,20 @@ from projectw_shared.errors import (
     Unreachable,
     from_problem,
 )
+from projectw_shared.text import safe, shorten
+
+__all__ = ["Api", "Credentials", "FixedToken", "check_server_url"]
 
 T = TypeVar("T")
 
 RETRIED = (Unreachable, Unavailable, TooManyRequests)
 """What may pass by itself. Nothing else is tried again."""
+
+MAX_PAUSE = 30.0
+"""Seconds: a longer Retry-After is for the caller to decide on, not for one call to sleep through."""
+
+MAX_PROBLEM_BYTES = 65_536
+"""What is read of an error answer; a proxy's page may be of any size."""
 
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
@@ -81,6 +91,9 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        # stamina logs each retry through structlog when that is installed, and an unconfigured structlog
+        # writes to stdout, where a command's data goes.
+        stamina.instrumentation.set_on_retry_hooks(())
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": self._user_agent},
             connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
@@ -110,7 +123,8 @@ class Api:
         """Send ``body`` as JSON and decode the answer as ``reply`` (``type(None)`` for an empty one).
 
         What is idempotent by its method, or by ``repeatable``, is tried up to ``attempts`` times with
-        growing, jittered pauses, at least as long as the server's Retry-After. ``timeout``: seconds, each try.
+        growing, jittered pauses, at least as long as the server's Retry-After; one of more than
+        ``MAX_PAUSE`` ends the tries. ``timeout``: seconds, each try.
         """
         if repeatable is None:
             repeatable = method in SAFE_TO_REPEAT
@@ -151,6 +165,9 @@ class Api:
 
         A 401 is answered once by renewing the credentials, if ``data`` can be sent again (bytes or None).
         ``timeout`` bounds the whole exchange and ``idle_timeout`` each silence in it, both in seconds.
+        A connection that breaks while the caller reads is ``Unreachable`` too; the caller's own errors,
+        such as a full disk, pass through. An iterator in ``data`` has to remember its own errors: aiohttp
+        wraps what it raises, and it comes out as ``Unreachable``.
         """
         if self._session is None:
             raise RuntimeError("Api is used inside 'async with'")
@@ -172,7 +189,7 @@ class Api:
                     if response.status < 300:
                         yield response
                         return
-                    error = await _error_of(response)
+                    error = await self._error_of(response)
                 again = not last and (data is None or isinstance(data, bytes))
                 if not (
                     again
@@ -181,40 +198,32 @@ class Api:
                     and await self._credentials.renew(token)
                 ):
                     raise error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise Unreachable(f"{self.server_url} cannot be reached: {_reason(error)}") from error
 
-
-def check_server_url(url: str, *, allow_plain_http: bool = False) -> str:
-    """Return ``url`` without a trailing slash, or raise ValueError that says what would be right.
-
-    Plain http is accepted to loopback, and elsewhere only when a setting says so: tokens and recordings
-    would cross the network in the clear.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no server address; write it like https://projectw.example.org")
-    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname):
-        raise ValueError(
-            f"{url} would send recordings and tokens unencrypted; use https:, "
-            "or set allow_plain_http if the network between is trusted"
-        )
-    return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine itself."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    async def _error_of(self, response: aiohttp.ClientResponse) -> ProjectWError:
+        if response.status < 400:
+            target = shorten(safe(response.headers.get("Location", "another place")), 200)
+            return Unreachable(f"{self.server_url} sends on to {target}; is the address right?")
+        body = b""
+        async for chunk in response.content.iter_chunked(MAX_PROBLEM_BYTES):
+            body += chunk
+            if len(body) > MAX_PROBLEM_BYTES:
+                break
+        retry_after = _seconds(response.headers.get("Retry-After", ""))
+        return from_problem(response.status, body, retry_after=retry_after)
 
 
 def _pause_before_retry(error: Exception) -> bool | float:
     """Say to stamina whether to try again, and after how many seconds at least."""
     if not isinstance(error, RETRIED):
         return False
-    return error.retry_after or True
+    if not error.retry_after:
+        return True
+    if error.retry_after > MAX_PAUSE:
+        return False
+    # stamina adds no jitter to a pause that it is given: a crowd would come back at the same moment.
+    return error.retry_after * random.uniform(1.0, 1.25)  # noqa: S311  nothing is kept secret by it
 
 
 def _decode(body: bytes, reply: type[T]) -> T:
@@ -226,15 +235,16 @@ def _decode(body: bytes, reply: type[T]) -> T:
         raise Unreachable(f"the answer is not Project W's: {error}; is the address right?") from error
 
 
-async def _error_of(response: aiohttp.ClientResponse) -> ProjectWError:
+def _seconds(retry_after: str) -> float | None:
+    """Read Retry-After; its other form, a date, counts as absent."""
     try:
-        retry_after = float(response.headers.get("Retry-After", ""))
+        seconds = float(retry_after)
     except ValueError:
-        retry_after = None
-    return from_problem(response.status, await response.read(), retry_after=retry_after)
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__

@@ -43,7 +43,7 @@ class Login(Struct, frozen=True):
 
 
 class Refresh(Struct, frozen=True):
-    refresh_token: Annotated[str, Meta(max_length=200)]
+    refresh_token: Annotated[str, Meta(max_length=2000)]
 
 
 class Tokens(Struct, frozen=True):

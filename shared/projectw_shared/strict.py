@@ -1,12 +1,12 @@
 """Strict twins of the message types, for the side that must not guess."""
 
-import types
-from functools import cache, reduce
-from operator import or_
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
+
+from projectw_shared.annotations import rewritten
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def _twin(kind: Any) -> Any:
 
 
 def _field(field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
-    kind = _strict_inside(field.type)
+    kind = rewritten(field.type, _strict_inside)
     if field.default_factory is not msgspec.NODEFAULT:
         return field.name, kind, msgspec.field(default_factory=field.default_factory)
     if field.default is not msgspec.NODEFAULT:
@@ -44,14 +44,4 @@ def _field(field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
 
 
 def _strict_inside(kind: Any) -> Any:
-    """Replace each Struct in an annotation (``list[Segment] | None``) by its twin."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _twin(kind)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return Annotated[(_strict_inside(arguments[0]), *arguments[1:])]
-    if origin is types.UnionType:
-        return reduce(or_, map(_strict_inside, arguments))
-    if origin in (list, dict, tuple):
-        return origin[tuple(map(_strict_inside, arguments))]
-    return kind
+    return _twin(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else kind

@@ -2,6 +2,10 @@
 
 import msgspec
 
+PROMPT_SEGMENTS = 24
+"""How many of the last segments a runner is given that goes on with a job: enough to fill a model's prompt of
+223 tokens, and all that an engine may remember from window to window."""
+
 
 class Word(msgspec.Struct, frozen=True):
     """One word with its place in the audio, in seconds, and the model's probability for it (0 to 1)."""

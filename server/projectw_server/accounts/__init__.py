@@ -1,0 +1,1 @@
+"""Accounts: people with their passwords and sessions, and the tokens of runners."""

@@ -1,0 +1,62 @@
+"""The tokens of runners: made by an admin, shown once, kept as hashes."""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+
+from projectw_server.accounts.principals import RunnerIdentity
+from projectw_server.db import Database
+from projectw_server.db.models import Runner
+from projectw_shared.errors import Invalid
+from projectw_shared.ids import new_id
+from projectw_shared.messages import CreatedRunner
+
+PREFIX = "pwr_"
+RANDOM_BYTES = 32
+MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class KnownRunner:
+    """What the database knows of a runner; whether it is online, only the running server knows."""
+
+    id: str
+    name: str
+    version: str | None
+    created_at: float
+    last_seen_at: float | None
+
+
+class RunnerTokens:
+    """Makes tokens and recognises them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str) -> CreatedRunner:
+        """Make a runner's account and its token, of which only the hash is kept."""
+        name = name.strip()
+        if not 1 <= len(name) <= MAX_NAME:
+            raise Invalid(f"A runner's name has 1 to {MAX_NAME} characters")
+        token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+        runner_id = new_id()
+        await Runner.create(id=runner_id, name=name, token_hash=_hash(token), created_at=time.time())
+        return CreatedRunner(runner_id, name, token)
+
+    async def identify(self, token: str) -> RunnerIdentity | None:
+        """Return the runner that ``token`` belongs to."""
+        row = await self._database.row("SELECT id, name FROM runners WHERE token_hash = $1", _hash(token))
+        return RunnerIdentity(row["id"], row["name"]) if row else None
+
+    async def list(self) -> list[KnownRunner]:
+        """Return every runner's account, the oldest first."""
+        rows = await self._database.rows(
+            "SELECT id, name, version, created_at, last_seen_at FROM runners ORDER BY id"
+        )
+        return [KnownRunner(**row) for row in rows]
+
+
+def _hash(token: str) -> str:
+    # Not a password: 256 random bits cannot be guessed, so a fast hash is enough.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,81 @@
+"""The people who may use the server."""
+
+import re
+import time
+import unicodedata
+
+from tortoise.exceptions import IntegrityError
+
+from projectw_server.accounts.passwords import Passwords
+from projectw_server.accounts.principals import Person
+from projectw_server.db import Database, Row
+from projectw_server.db.models import User
+from projectw_shared.errors import Conflict, Invalid
+from projectw_shared.ids import new_id
+from projectw_shared.text import safe, shorten
+
+MAX_EMAIL = 254
+"""RFC 5321, 4.5.3.1.3 with RFC 3696's erratum 1690."""
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*")
+_COLUMNS = "id, email, is_admin, disabled, created_at"
+
+
+class Users:
+    """Accounts, each known by its e-mail address."""
+
+    def __init__(self, database: Database, passwords: Passwords) -> None:
+        self._database = database
+        self._passwords = passwords
+
+    async def add(self, email: str, password: str, *, is_admin: bool = False) -> Person:
+        """Make an account; Invalid when address or password cannot be used, Conflict when the address is taken."""
+        email = normalised(email)
+        password_hash = await self._passwords.hash(password)
+        person = Person(new_id(), email, is_admin, time.time())
+        try:
+            await User.create(
+                id=person.id,
+                email=email,
+                password_hash=password_hash,
+                is_admin=is_admin,
+                created_at=person.created_at,
+            )
+        except IntegrityError as error:
+            raise Conflict(f"There is an account with the address {email} already") from error
+        return person
+
+    async def get(self, user_id: str) -> Person | None:
+        """Return the account with that id."""
+        return _person(await self._database.row(f"SELECT {_COLUMNS} FROM users WHERE id = $1", user_id))  # noqa: S608  a constant
+
+    async def find(self, email: str) -> Person | None:
+        """Return the account with that address, however it is spelt."""
+        row = await self._database.row(f"SELECT {_COLUMNS} FROM users WHERE email = $1", normalised(email))  # noqa: S608  a constant
+        return _person(row)
+
+    async def list(self) -> list[Person]:
+        """Return every account, the oldest first."""
+        rows = await self._database.rows(f"SELECT {_COLUMNS} FROM users ORDER BY id")  # noqa: S608  a constant
+        return [person for row in rows if (person := _person(row))]
+
+
+def normalised(email: str) -> str:
+    """Return ``email`` as it is stored: without spaces around it, in lower case; Invalid when it is none."""
+    address = unicodedata.normalize("NFC", email).strip().lower()
+    if not _EMAIL.fullmatch(address) or len(address) > MAX_EMAIL or safe(address) != address:
+        shown = shorten(safe(email), 60)
+        raise Invalid(f"{shown!r} is no e-mail address; one looks like name@example.org")
+    return address
+
+
+def _person(row: Row | None) -> Person | None:
+    if row is None:
+        return None
+    return Person(
+        id=row["id"],
+        email=row["email"],
+        is_admin=bool(row["is_admin"]),
+        created_at=row["created_at"],
+        disabled=bool(row["disabled"]),
+    )

@@ -1,0 +1,120 @@
+"""What a route declares: who may call it, what it takes and gives.
+
+One declaration makes the check, the decoding, the answer and the OpenAPI document, so none of them can
+differ from another. A handler is called with the caller first and returns a message, or a ready response.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from quart import Blueprint, Response, request
+from quart_rate_limiter import RateLimit, rate_limit
+
+from projectw_server.api.identity import Who, admit
+from projectw_shared.errors import BadRequest, Invalid, TooLarge
+from projectw_shared.routes import rule
+from projectw_shared.strict import strict
+
+T = TypeVar("T")
+Handler = Callable[..., Awaitable[Any]]
+
+MAX_JSON_BYTES = 8 * 1024 * 1024
+"""The largest JSON body: a heartbeat that brings hours of segments with word times is the longest there is."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """The declaration of one route, kept with its view (as ``view.door``) for the tests that walk them all.
+
+    ``takes`` is decoded from the JSON body and passed as ``body``, ``query`` from the query string and passed
+    as ``query``, ids in the path by their names. Where ``gives`` is None the answer is 204, or whatever response
+    the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON.
+    A ``tight`` door is one at which passwords or tokens could be guessed.
+    """
+
+    method: str
+    path: str
+    who: Who
+    takes: type | None = None
+    query: type | None = None
+    gives: type | None = None
+    status: int = 200
+    accepts: tuple[str, ...] = ()
+    produces: tuple[str, ...] = ()
+    tight: bool = False
+
+
+class Doors:
+    """The routes of one module; they become a blueprint for each app that is made."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._declared: list[tuple[Door, Handler]] = []
+
+    def door(self, method: str, path: str, who: Who, **declaration: Any) -> Callable[[Handler], Handler]:
+        """Declare the decorated coroutine as the handler of a route; see ``Door`` for what may be declared."""
+
+        def declare(handler: Handler) -> Handler:
+            self._declared.append((Door(method, path, who, **declaration), handler))
+            return handler
+
+        return declare
+
+    def blueprint(self, *, tight_per_minute: int) -> Blueprint:
+        """Return the routes, the tight ones limited to ``tight_per_minute`` calls from one address."""
+        blueprint = Blueprint(self.name, __name__)
+        for door, handler in self._declared:
+            view = _view(door, handler)
+            if door.tight:
+                view = rate_limit(limits=[RateLimit(tight_per_minute, timedelta(minutes=1))])(view)
+            blueprint.add_url_rule(
+                rule(door.path), endpoint=handler.__name__, view_func=view, methods=[door.method]
+            )
+        return blueprint
+
+
+def _view(door: Door, handler: Handler) -> Any:
+    async def view(**arguments: Any) -> Response:
+        caller = await admit(door.who)
+        if door.query is not None:
+            arguments["query"] = _read_query(door.query)
+        if door.takes is not None:
+            arguments["body"] = await _read_body(door.takes)
+        return _respond(await handler(*(() if caller is None else (caller,)), **arguments), door.status)
+
+    view.__name__ = handler.__name__
+    view.__doc__ = handler.__doc__
+    view.door = door  # type: ignore[attr-defined]  # functions carry attributes
+    return view
+
+
+def _read_query(kind: type[T]) -> T:
+    try:
+        return msgspec.convert(request.args.to_dict(), strict(kind), strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"The query string is not valid: {error}") from error
+
+
+async def _read_body(kind: type[T]) -> T:
+    raw = bytearray()
+    async for chunk in request.body:
+        raw += chunk
+        if len(raw) > MAX_JSON_BYTES:
+            raise TooLarge(f"A JSON body has at most {MAX_JSON_BYTES} bytes")
+    try:
+        return msgspec.json.decode(raw, type=strict(kind))
+    except msgspec.ValidationError as error:
+        raise Invalid(f"The body is not valid: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is no JSON: {error}") from error
+
+
+def _respond(answer: Any, status: int) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    if answer is None:
+        return Response(status=204)
+    return Response(msgspec.json.encode(answer), status=status, content_type="application/json")

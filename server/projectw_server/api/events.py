@@ -1,0 +1,67 @@
+"""GET /api/events: live events of the user's own jobs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from quart import Response, request
+
+from projectw_server.accounts.principals import Person
+from projectw_server.accounts.sessions import Sessions
+from projectw_server.api.context import services
+from projectw_server.api.doors import Doors
+from projectw_server.api.identity import Who
+from projectw_shared import routes
+from projectw_shared.events import KEEP_ALIVE, ServerSentEvent
+
+doors = Doors("events")
+
+KEEP_ALIVE_SECONDS = 15.0
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    # nginx would otherwise gather events until its buffer is full.
+    "X-Accel-Buffering": "no",
+}
+
+
+@doors.door("GET", routes.EVENTS, Who.USER)
+async def stream_events(person: Person) -> Response:
+    """Stream the changes of the user's jobs as server-sent events, from ``Last-Event-ID`` on if it is given.
+
+    Events are ``hello``, ``job``, ``segments``, ``deleted`` and ``reset``. The stream ends with the sign-in.
+    """
+    last_seen = request.headers.get("Last-Event-ID")
+    source = services().feed.stream(person.id, last_seen)
+    response = Response(
+        _lines(source, person, services().sessions), headers=HEADERS, content_type="text/event-stream"
+    )
+    response.timeout = None
+    return response
+
+
+async def _lines(
+    events: AsyncGenerator[ServerSentEvent, None], person: Person, sessions: Sessions
+) -> AsyncIterator[bytes]:
+    """Encode ``events``, with a comment whenever it has been silent for a while."""
+    waiting: asyncio.Future[ServerSentEvent] | None = None
+    try:
+        while True:
+            # A task of its own, for a timeout must not cancel the generator in mid-step.
+            waiting = waiting or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait([waiting], timeout=KEEP_ALIVE_SECONDS)
+            if not done:
+                if not await sessions.is_open(person):
+                    return
+                yield KEEP_ALIVE
+                continue
+            try:
+                event = waiting.result()
+            except StopAsyncIteration:
+                return
+            waiting = None
+            yield event.encode()
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await events.aclose()

@@ -1,0 +1,100 @@
+"""What operators and their machines ask of the server: what it is, whether it lives, how it fares."""
+
+from typing import Literal
+
+import msgspec
+import structlog
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from quart import Response, current_app
+
+from projectw_server.accounts.principals import Person
+from projectw_server.api import docs_page, openapi
+from projectw_server.api.context import services
+from projectw_server.api.doors import Doors
+from projectw_server.api.identity import Who
+from projectw_shared import __version__, routes
+from projectw_shared.errors import Unavailable
+from projectw_shared.formats import FORMATS
+from projectw_shared.jobs import MODELS
+from projectw_shared.messages import About
+
+doors = Doors("operations")
+
+_log = structlog.get_logger(__name__)
+
+
+class Status(Struct, frozen=True):
+    """All is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+@doors.door("GET", routes.ABOUT, Who.ANYONE, gives=About)
+async def about() -> About:
+    """Tell what this server is and what it accepts."""
+    settings = services().settings
+    return About(
+        name=settings.name,
+        version=__version__,
+        source_code=settings.source_code,
+        signup=settings.signup,
+        allowed_email_domains=settings.allowed_email_domains,
+        models=list(MODELS),
+        formats=list(FORMATS),
+        max_upload_bytes=settings.max_upload_bytes,
+        retention_days=settings.retention_days,
+    )
+
+
+@doors.door("GET", routes.HEALTH, Who.ANYONE, gives=Status)
+async def healthz() -> Status:
+    """Answer while the process lives."""
+    return Status()
+
+
+@doors.door("GET", routes.READY, Who.ANYONE, gives=Status)
+async def readyz() -> Status:
+    """Answer when the database and the storage do; otherwise 503, and which one does not."""
+    wrong = {name: what for name, what in (await services().health.check()).items() if what is not None}
+    if wrong:
+        # The reasons name paths and addresses, which are the operator's to see and nobody else's.
+        _log.error("not ready", **wrong)
+        raise Unavailable(
+            f"Out of order: {', '.join(wrong)}; the server's log says why", components=sorted(wrong)
+        )
+    return Status()
+
+
+@doors.door("GET", routes.METRICS, Who.OPERATOR, produces=("text/plain",))
+async def metrics(*_: Person) -> Response:
+    """Tell how the server fares, in Prometheus' text format.
+
+    For admins, and for a program that sends the metrics token of the settings.
+    """
+    counts = await services().jobs.counts()
+    runners = (await services().fleet.overview()).runners
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    Info("projectw_build", "What runs here", registry=registry).info({"version": __version__})
+    jobs = Gauge("projectw_jobs", "Jobs that are not over, by state", ["state"], registry=registry)
+    for state, count in counts.items():
+        jobs.labels(state=state.value).set(count)
+    online = Gauge("projectw_runners_online", "Runners that called lately", registry=registry)
+    online.set(sum(runner.online for runner in runners))
+    known = Gauge("projectw_runners_known", "Runners that have a token", registry=registry)
+    known.set(len(runners))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@doors.door("GET", routes.OPENAPI, Who.ANYONE, produces=("application/json",))
+async def openapi_document() -> Response:
+    """Give the OpenAPI document of this API."""
+    return Response(msgspec.json.encode(openapi.document(current_app)), content_type="application/json")
+
+
+@doors.door("GET", routes.DOCS, Who.ANYONE, produces=("text/html",))
+async def docs() -> Response:
+    """Show this API to people."""
+    return docs_page.page(openapi.document(current_app))

@@ -1,0 +1,266 @@
+"""The command line: what an operator does to the server, and to its accounts while it runs."""
+
+import asyncio
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from projectw_server import home, logs
+from projectw_server.accounts.passwords import MAX_BYTES, Passwords
+from projectw_server.accounts.runner_tokens import RunnerTokens
+from projectw_server.accounts.signing import signing_key
+from projectw_server.accounts.users import Users
+from projectw_server.clock import moment
+from projectw_server.db import Database, open_database
+from projectw_server.secrets import with_secrets
+from projectw_server.settings import ServerSettings
+from projectw_shared import __version__
+from projectw_shared.config import SECTIONS, ConfigError, load, schema
+from projectw_shared.errors import ProjectWError
+from projectw_shared.exits import Exit, exit_code
+from projectw_shared.text import safe
+
+PROGRAM = "projectw-server"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; what went wrong is said on stderr in a sentence."""
+    try:
+        result = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        error.show()
+        return Exit.FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except ConfigError as error:
+        return _fail(str(error), Exit.CONFIGURATION)
+    except ProjectWError as error:
+        return _fail(error.detail, exit_code(error))
+    except home.HomeError as error:
+        return _fail(str(error), Exit.FAILED)
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _fail(sentence: str, code: Exit) -> Exit:
+    click.echo(f"{PROGRAM}: {safe(sentence, keep_newlines=True)}", err=True)
+    return code
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The configuration file.")
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.pass_context
+def group(context: click.Context, config: Path | None) -> None:
+    """The server of Project W: accounts, the queue, recordings and transcripts."""
+    context.obj = config
+
+
+@group.command()
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 takes any free one.")
+@click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where the data lives.")
+@click.pass_obj
+def serve(config: Path | None, host: str | None, port: int | None, data_dir: Path | None) -> int:
+    """Run the server until it is stopped."""
+    # Imported here: the web framework takes half a second, which 'user list' need not wait for.
+    from projectw_server import serving
+
+    settings = _settings(config, host=host, port=port, data_dir=data_dir)
+
+    def announce(line: str) -> None:
+        if settings.log_format == "json":
+            line = msgspec.json.encode({"event": line, "level": "info"}).decode()
+        click.echo(line, err=True)
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serving.serve(settings, announce))
+    except serving.CannotListen as error:
+        return _fail(str(error), Exit.FAILED)
+    return Exit.DONE
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # not on every platform; the standard loop serves as well, more slowly
+        return None
+    return uvloop.new_event_loop
+
+
+@group.command()
+@click.pass_obj
+def migrate(config: Path | None) -> None:
+    """Bring the database's tables up to date; the server does so itself when it starts."""
+
+    async def work(_database: Database) -> None:
+        click.echo("The database is up to date.", err=True)
+
+    _with_database(config, work)
+
+
+@group.group()
+def user() -> None:
+    """The accounts of people."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--admin", is_flag=True, help="May manage runners and users.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.pass_obj
+def add_user(config: Path | None, email: str, admin: bool, password_stdin: bool) -> None:
+    """Make an account for EMAIL, also while the server runs."""
+    password = _password(password_stdin)
+
+    async def work(database: Database) -> None:
+        passwords = Passwords(workers=1)
+        try:
+            person = await Users(database, passwords).add(email, password, is_admin=admin)
+        finally:
+            passwords.close()
+        click.echo(f"Added {'the admin ' if admin else ''}{safe(person.email)}.", err=True)
+
+    _with_database(config, work)
+
+
+@user.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_users(config: Path | None, as_json: bool) -> None:
+    """List the accounts."""
+
+    async def work(database: Database) -> None:
+        passwords = Passwords(workers=1)
+        people = await Users(database, passwords).list()
+        passwords.close()
+        rows = [
+            {
+                "id": person.id,
+                "email": person.email,
+                "is_admin": person.is_admin,
+                "disabled": person.disabled,
+                "created_at": moment(person.created_at),
+            }
+            for person in people
+        ]
+        _print(rows, as_json)
+
+    _with_database(config, work)
+
+
+@group.group()
+def runner() -> None:
+    """The accounts of runners."""
+
+
+@runner.command("add")
+@click.argument("name")
+@click.pass_obj
+def add_runner(config: Path | None, name: str) -> None:
+    """Make a token for the runner NAME and print it, alone and this once, on standard output."""
+
+    async def work(database: Database) -> None:
+        created = await RunnerTokens(database).create(name)
+        click.echo(created.token)
+        click.echo("Keep this token now: it is not shown again, and only its hash is stored.", err=True)
+
+    _with_database(config, work)
+
+
+@runner.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_runners(config: Path | None, as_json: bool) -> None:
+    """List the runners."""
+
+    async def work(database: Database) -> None:
+        rows = [
+            {
+                "id": known.id,
+                "name": known.name,
+                "version": known.version,
+                "last_seen": moment(known.last_seen_at),
+                "created_at": moment(known.created_at),
+            }
+            for known in await RunnerTokens(database).list()
+        ]
+        _print(rows, as_json)
+
+    _with_database(config, work)
+
+
+@group.group("config")
+def configuration() -> None:
+    """The configuration file."""
+
+
+@configuration.command("check")
+@click.pass_obj
+def check_configuration(config: Path | None) -> None:
+    """Say everything that is wrong with the configuration, or that nothing is."""
+    loaded = load("server", ServerSettings, config=config)
+    with_secrets(loaded.settings)
+    if loaded.settings.signing_key is not None or loaded.settings.signing_key_file is not None:
+        signing_key(loaded.settings)
+    where = loaded.path or "There is no configuration file; the defaults are in force, and they"
+    click.echo(f"{where}: fine" if loaded.path else f"{where} are fine")
+
+
+@configuration.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    document = schema({"server": ServerSettings})
+    # The other programs know their own sections; a file that has them is right all the same.
+    for section in SECTIONS:
+        document["properties"].setdefault(section, {"type": "object"})
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def _settings(config: Path | None, **overrides: Any) -> ServerSettings:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        settings = with_secrets(load("server", ServerSettings, config=config, overrides=overrides).settings)
+    logs.set_up(settings.log_level, settings.log_format)
+    for warning in caught:
+        click.echo(f"{PROGRAM}: {safe(str(warning.message))}", err=True)
+    return settings
+
+
+def _with_database(config: Path | None, work: Callable[[Database], Awaitable[None]]) -> None:
+    settings = _settings(config)
+    home.prepare(settings.home)
+
+    async def whole() -> None:
+        async with open_database(settings.database) as database:
+            await work(database)
+
+    asyncio.run(whole())
+
+
+def _password(from_stdin: bool) -> str:
+    if not from_stdin:
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return password
+    # One line, and no more than could be right: a wrong file on standard input must not fill the memory.
+    line = sys.stdin.buffer.readline(2 * MAX_BYTES).rstrip(b"\r\n")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError("The password on standard input is not UTF-8.") from error
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(rows).decode())
+        return
+    for row in rows:
+        click.echo("  ".join(safe("-" if value is None else str(value)) for value in row.values()))

@@ -1,0 +1,158 @@
+"""The tables. Times are seconds since the epoch (UTC), so that one statement serves SQLite and PostgreSQL."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class User(Model):
+    """A person. The e-mail address is unique without regard to case: it is stored in lower case."""
+
+    id = fields.CharField(36, primary_key=True)
+    email = fields.CharField(320, unique=True)
+    password_hash = fields.CharField(255)
+    is_admin = fields.BooleanField(default=False)
+    disabled = fields.BooleanField(default=False)
+    created_at = fields.FloatField()
+
+    class Meta:
+        table = "users"
+
+
+class Session(Model):
+    """A sign-in. Its id is the sid of the access tokens, and the row's end is theirs.
+
+    ``generation`` counts the refreshes: a refresh token of an earlier one was used twice, so it was stolen.
+    """
+
+    id = fields.CharField(36, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    generation = fields.IntField(default=0)
+    created_at = fields.FloatField()
+    expires_at = fields.FloatField()
+
+    class Meta:
+        table = "sessions"
+
+
+class Runner(Model):
+    """A runner's account and its one valid registration. Of its token only the hash is kept."""
+
+    id = fields.CharField(36, primary_key=True)
+    name = fields.CharField(200)
+    token_hash = fields.CharField(64, unique=True)
+    session = fields.CharField(36, null=True)
+    label = fields.CharField(200, null=True)
+    version = fields.CharField(200, null=True)
+    engine = fields.CharField(200, null=True)
+    device = fields.CharField(200, null=True)
+    models = fields.TextField(default="[]")
+    cordoned = fields.BooleanField(default=False)
+    draining = fields.BooleanField(default=False)
+    last_seen_at = fields.FloatField(null=True)
+    created_at = fields.FloatField()
+
+    class Meta:
+        table = "runners"
+
+
+class Job(Model):
+    """A recording on its way to text. The queue is the queued rows.
+
+    The order is (``rank``, ``start_tag``, ``id``): rank is the negated priority, the tags are those of
+    start-time fair queueing. ``lease`` only grows. ``segment_count`` and ``resume_at`` change in one
+    transaction with the segments. The runner is kept as text, because the job outlives it.
+    """
+
+    id = fields.CharField(36, primary_key=True)
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    idempotency_key = fields.CharField(255, null=True)
+    file_name = fields.CharField(255)
+    media_type = fields.CharField(100)
+    bytes = fields.BigIntField()
+    sha256 = fields.CharField(64)
+    settings = fields.TextField()
+    state = fields.CharField(16)
+    cancel_requested = fields.BooleanField(default=False)
+    rank = fields.IntField(default=0)
+    start_tag = fields.FloatField(default=0.0)
+    finish_tag = fields.FloatField(default=0.0)
+    attempts = fields.IntField(default=0)
+    lease = fields.BigIntField(default=0)
+    lease_expires_at = fields.FloatField(null=True)
+    runner_id = fields.CharField(36, null=True)
+    runner_session = fields.CharField(36, null=True)
+    runner_name = fields.CharField(200, null=True)
+    runner_version = fields.CharField(200, null=True)
+    language = fields.CharField(8, null=True)
+    duration = fields.FloatField(null=True)
+    segment_count = fields.IntField(default=0)
+    resume_at = fields.FloatField(default=0.0)
+    error_code = fields.CharField(64, null=True)
+    error_message = fields.TextField(null=True)
+    created_at = fields.FloatField()
+    started_at = fields.FloatField(null=True)
+    finished_at = fields.FloatField(null=True)
+    revision = fields.BigIntField()
+
+    class Meta:
+        table = "jobs"
+        unique_together = (("owner", "idempotency_key"),)
+
+
+class Segment(Model):
+    """One segment of a transcript, whole, as JSON, with the change that appended it."""
+
+    key = fields.BigIntField(primary_key=True)
+    job: fields.ForeignKeyRelation[Job] = fields.ForeignKeyField("server.Job", on_delete=fields.CASCADE)
+    number = fields.IntField()
+    revision = fields.BigIntField()
+    body = fields.TextField()
+
+    class Meta:
+        table = "segments"
+        unique_together = (("job", "number"),)
+
+
+class Delivery(Model):
+    """A result that was accepted: what makes its repetition harmless, whatever came after."""
+
+    key = fields.BigIntField(primary_key=True)
+    job: fields.ForeignKeyRelation[Job] = fields.ForeignKeyField("server.Job", on_delete=fields.CASCADE)
+    lease = fields.BigIntField()
+    runner_id = fields.CharField(36)
+
+    class Meta:
+        table = "deliveries"
+        unique_together = (("job", "lease"),)
+
+
+class Deletion(Model):
+    """A job that is gone, remembered for a day for clients that were away."""
+
+    job_id = fields.CharField(36, primary_key=True)
+    owner_id = fields.CharField(36)
+    revision = fields.BigIntField(unique=True)
+    deleted_at = fields.FloatField()
+
+    class Meta:
+        table = "deletions"
+
+
+class Counter(Model):
+    """A number that only grows: the last change number, and (horizon) the last deletion forgotten."""
+
+    name = fields.CharField(32, primary_key=True)
+    value = fields.BigIntField()
+
+    class Meta:
+        table = "counters"
+
+
+class VirtualTime(Model):
+    """The start tag last served within a rank: where a user who comes now begins."""
+
+    rank = fields.IntField(primary_key=True)
+    value = fields.FloatField()
+
+    class Meta:
+        table = "virtual_times"

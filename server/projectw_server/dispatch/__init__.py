@@ -1,0 +1,1 @@
+"""Dispatch: runners, their heartbeats and leases."""

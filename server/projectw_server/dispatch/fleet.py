@@ -1,0 +1,170 @@
+"""The fleet: runners, their registrations, and what an admin does with them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from projectw_server.accounts.principals import RunnerIdentity
+from projectw_server.clock import Clock, moment
+from projectw_server.db import Database, Row, Transaction
+from projectw_server.dispatch.presence import Presence
+from projectw_server.jobs.leases import Holder, Leases
+from projectw_server.jobs.lifecycle import Event
+from projectw_shared.errors import NotFound, SessionLost, Unauthorized
+from projectw_shared.ids import new_id
+from projectw_shared.messages import Registered, Registration, RunnerInfo, RunnerList
+
+TAKEN_OVER = (
+    "Another registration with this runner's token has taken over; give each runner a token of its own"
+)
+
+
+class Fleet:
+    """The runners of this installation.
+
+    ``on_news`` is called with a runner's id when its held heartbeat must be looked at again: its session is
+    gone, or it is cordoned, drained or deleted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        presence: Presence,
+        clock: Clock,
+        *,
+        heartbeat_seconds: float,
+        lease_seconds: float,
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._presence = presence
+        self._clock = clock
+        self._heartbeat_seconds = heartbeat_seconds
+        self._lease_seconds = lease_seconds
+        self.on_news: list[Callable[[str], object]] = []
+
+    async def register(self, runner: RunnerIdentity, registration: Registration) -> Registered:
+        """Begin a session; an earlier one of the same token loses it, and its job is queued again."""
+        session = new_id()
+
+        async def work(transaction: Transaction) -> None:
+            revision = await transaction.next_change()
+            await self._leases.let_go(transaction, runner.id, Event.LEASE_EXPIRED, revision)
+            await transaction.rows(
+                "UPDATE runners SET session = $2, label = $3, version = $4, engine = $5, device = $6, models = $7,"
+                " draining = FALSE, last_seen_at = $8 WHERE id = $1",
+                runner.id,
+                session,
+                registration.name,
+                registration.version,
+                registration.engine,
+                registration.device,
+                msgspec.json.encode(registration.models).decode(),
+                self._clock.now(),
+            )
+            self._tell(transaction, runner.id)
+
+        await self._database.transaction(work)
+        self._presence.note(runner.id, session, self._clock.now())
+        return Registered(runner.id, session, self._heartbeat_seconds, self._lease_seconds)
+
+    async def holder(self, runner: RunnerIdentity, session: str) -> tuple[Holder, Row]:
+        """Return the runner in its valid session, with its row; raises SessionLost for any other session."""
+        row = await self._database.row("SELECT * FROM runners WHERE id = $1", runner.id)
+        if row is None:
+            raise Unauthorized("This runner's token was revoked")
+        if row["session"] is None or row["session"] != session:
+            raise SessionLost(TAKEN_OVER)
+        self._presence.note(runner.id, session, self._clock.now())
+        return Holder(runner.id, session, row["label"] or row["name"], row["version"] or "unknown"), row
+
+    async def unregister(self, runner: RunnerIdentity, session: str) -> None:
+        """End a session; a job that it holds is handed back and costs no attempt."""
+
+        async def work(transaction: Transaction) -> None:
+            revision = await transaction.next_change()
+            ended = await transaction.rows(
+                "UPDATE runners SET session = NULL, draining = FALSE, last_seen_at = $3"
+                " WHERE id = $1 AND session = $2 RETURNING id",
+                runner.id,
+                session,
+                self._clock.now(),
+            )
+            if not ended:
+                raise SessionLost(TAKEN_OVER)
+            await self._leases.let_go(transaction, runner.id, Event.HANDED_BACK, revision)
+            self._tell(transaction, runner.id)
+
+        await self._database.transaction(work)
+        self._presence.forget(runner.id)
+
+    async def delete(self, runner_id: str) -> None:
+        """Revoke a runner's token at once; what it holds is queued again."""
+
+        async def work(transaction: Transaction) -> None:
+            revision = await transaction.next_change()
+            await self._leases.let_go(transaction, runner_id, Event.LEASE_EXPIRED, revision)
+            if not await transaction.rows("DELETE FROM runners WHERE id = $1 RETURNING id", runner_id):
+                raise NotFound("There is no such runner")
+            self._tell(transaction, runner_id)
+
+        await self._database.transaction(work)
+        self._presence.forget(runner_id)
+
+    async def cordon(self, runner_id: str, *, cordoned: bool) -> RunnerInfo:
+        """Give the runner no new jobs, or give it jobs again."""
+        return await self._change(runner_id, "cordoned", cordoned)
+
+    async def drain(self, runner_id: str) -> RunnerInfo:
+        """Let the runner finish what it holds, unregister and exit."""
+        return await self._change(runner_id, "draining", True)
+
+    async def _change(self, runner_id: str, column: str, value: bool) -> RunnerInfo:
+        async def work(transaction: Transaction) -> RunnerInfo:
+            row = await transaction.row(
+                f"UPDATE runners SET {column} = $2 WHERE id = $1 RETURNING *",  # noqa: S608  a column of ours
+                runner_id,
+                value,
+            )
+            if row is None:
+                raise NotFound("There is no such runner")
+            self._tell(transaction, runner_id)
+            held = await transaction.row(
+                "SELECT id FROM jobs WHERE runner_id = $1 AND state IN ('assigned', 'running')", runner_id
+            )
+            return self._info(row | {"job": held["id"] if held else None})
+
+        return await self._database.transaction(work)
+
+    async def overview(self) -> RunnerList:
+        """Return every runner, the newest last."""
+        rows = await self._database.rows(
+            "SELECT runners.*, (SELECT jobs.id FROM jobs WHERE jobs.runner_id = runners.id"
+            " AND jobs.state IN ('assigned', 'running') LIMIT 1) AS job FROM runners ORDER BY runners.id"
+        )
+        return RunnerList([self._info(row) for row in rows])
+
+    def _info(self, row: dict[str, Any]) -> RunnerInfo:
+        now = self._clock.now()
+        created_at = moment(row["created_at"])
+        assert created_at is not None
+        return RunnerInfo(
+            id=row["id"],
+            name=row["name"],
+            online=self._presence.is_online(row["id"], row["session"], now),
+            cordoned=bool(row["cordoned"]),
+            draining=bool(row["draining"]),
+            version=row["version"],
+            engine=row["engine"],
+            device=row["device"],
+            models=msgspec.json.decode(row["models"], type=list[str]),
+            job=row["job"],
+            last_seen=moment(self._presence.last_seen(row["id"]) or row["last_seen_at"]),
+            created_at=created_at,
+        )
+
+    def _tell(self, transaction: Transaction, runner_id: str) -> None:
+        transaction.after_commit += [partial(call, runner_id) for call in self.on_news]

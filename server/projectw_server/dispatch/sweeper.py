@@ -1,0 +1,24 @@
+"""The sweeper: what has to be done from time to time, each task on its own clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from tortoise.exceptions import BaseORMException
+
+_log = structlog.get_logger(__name__)
+
+LEASES_EVERY = 1.0
+"""Seconds; a job whose lease has run out is queued again within 5."""
+DELETIONS_EVERY = 600.0
+CHECKPOINT_EVERY = 30.0
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
+    """Run ``work`` every ``seconds``, for ever; a database that is busy or full must not end it."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except (BaseORMException, OSError) as error:
+            _log.error("sweep failed", task=name, error=str(error))

@@ -1,0 +1,1 @@
+"""The event bus: what just happened, told to the users who watch."""

@@ -1,0 +1,253 @@
+"""What a user can do with jobs: submit, look, cancel, try again, delete."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import msgspec
+from tortoise.exceptions import IntegrityError
+
+from projectw_server.accounts.principals import Person
+from projectw_server.clock import Clock
+from projectw_server.db import Database, Row, Statements, Transaction
+from projectw_server.jobs.lifecycle import Event
+from projectw_server.jobs.moves import Moves
+from projectw_server.jobs.order import find_place, positions
+from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.records import settings_of, to_job
+from projectw_shared.errors import Forbidden, Invalid, KeyReused, NotFound
+from projectw_shared.ids import is_id
+from projectw_shared.jobs import JobSettings, JobState
+from projectw_shared.messages import Job, JobList
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording that lies in storage, under the id that its job will have."""
+
+    id: str
+    file_name: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+class Jobs:
+    """The jobs of the users, each seen by its owner only."""
+
+    def __init__(self, database: Database, moves: Moves, progress: Progress, clock: Clock) -> None:
+        self._database = database
+        self._moves = moves
+        self._progress = progress
+        self._clock = clock
+
+    def check_settings(self, person: Person, settings: JobSettings) -> None:
+        """Refuse settings that only an admin may use."""
+        if settings.priority > 0 and not person.is_admin:
+            raise Forbidden("A priority above 0 is for admins; yours may be between -10 and 0")
+
+    async def find_submitted(
+        self, person: Person, key: str, file_name: str | None, settings: JobSettings | None
+    ) -> Job | None:
+        """Return the job that was submitted under the Idempotency-Key ``key``, if there is one.
+
+        Raises KeyReused when what was submitted then had another name or other settings. None skips either.
+        """
+        row = await self._database.row(
+            "SELECT * FROM jobs WHERE owner_id = $1 AND idempotency_key = $2", person.id, key
+        )
+        if row is None:
+            return None
+        same_name = file_name is None or row["file_name"] == file_name
+        if not same_name or (settings is not None and settings_of(row) != settings):
+            raise KeyReused(
+                "This Idempotency-Key was used for another recording or other settings; take a new one"
+            )
+        return await self._seen(self._database, row)
+
+    async def submit(
+        self, person: Person, recording: Recording, settings: JobSettings, key: str | None = None
+    ) -> Job:
+        """Put a stored recording into the queue; when this returns, nothing can lose it any more."""
+        try:
+            return await self._database.transaction(
+                lambda transaction: self._insert(transaction, person, recording, settings, key)
+            )
+        except IntegrityError:
+            found = key and await self.find_submitted(person, key, recording.file_name, settings)
+            if not found:
+                raise
+            return found
+
+    async def _insert(
+        self,
+        transaction: Transaction,
+        person: Person,
+        recording: Recording,
+        settings: JobSettings,
+        key: str | None,
+    ) -> Job:
+        revision = await transaction.next_change()
+        place = await find_place(
+            transaction, owner_id=person.id, priority=settings.priority, size=recording.bytes
+        )
+        row = await transaction.row(
+            "INSERT INTO jobs (id, owner_id, idempotency_key, file_name, media_type, bytes, sha256, settings,"
+            " state, cancel_requested, rank, start_tag, finish_tag, attempts, lease, segment_count, resume_at,"
+            " created_at, revision)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', FALSE, $9, $10, $11, 0, 0, 0, 0, $12, $13)"
+            " RETURNING *",
+            recording.id,
+            person.id,
+            key,
+            recording.file_name,
+            recording.media_type,
+            recording.bytes,
+            recording.sha256,
+            msgspec.json.encode(settings).decode(),
+            place.rank,
+            place.start_tag,
+            place.finish_tag,
+            self._clock.now(),
+            revision,
+        )
+        assert row is not None
+        transaction.after_commit += self._moves.on_queued
+        await self._moves.announce(transaction, row)
+        return await self._seen(transaction, row)
+
+    async def get(self, person: Person, job_id: str) -> Job:
+        """Return one job of ``person``."""
+        return await self._seen(self._database, await self.row(person, job_id))
+
+    async def row(self, person: Person, job_id: str, statements: Statements | None = None) -> Row:
+        """Return the row of one job of ``person``; raises NotFound also for the job of somebody else."""
+        row = await (statements or self._database).row(
+            "SELECT * FROM jobs WHERE id = $1 AND owner_id = $2", job_id, person.id
+        )
+        if row is None:
+            raise NotFound("There is no such job")
+        return row
+
+    async def page(
+        self, person: Person, *, states: list[JobState], text: str | None, limit: int, cursor: str | None
+    ) -> JobList:
+        """Return the jobs of ``person``, newest first: those in ``states``, if any, and named like ``text``."""
+        conditions, values = ["owner_id = $1"], [person.id]
+        if cursor is not None:
+            values.append(_position_of(cursor))
+            conditions.append(f"id < ${len(values)}")
+        if states:
+            marks = ", ".join(f"${n}" for n in range(len(values) + 1, len(values) + 1 + len(states)))
+            values += [state.value for state in states]
+            conditions.append(f"state IN ({marks})")
+        if text:
+            values.append(f"%{_escaped(text.lower())}%")
+            conditions.append(f"LOWER(file_name) LIKE ${len(values)} ESCAPE '\\'")
+        rows = await self._database.rows(
+            f"SELECT * FROM jobs WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
+            *values,
+        )
+        page = rows[:limit]
+        places = await positions(self._database, page)
+        return JobList(
+            [to_job(row, self._progress, places.get(row["id"])) for row in page],
+            _cursor_at(page[-1]["id"]) if len(rows) > limit else None,
+        )
+
+    async def cancel(self, person: Person, job_id: str) -> Job:
+        """Take a waiting job out of the queue, or ask the runner to let go; asking twice is the same."""
+
+        async def work(transaction: Transaction) -> Job:
+            revision = await transaction.next_change()
+            row = await self.row(person, job_id, transaction)
+            if row["state"] != JobState.CANCELLED and not row["cancel_requested"]:
+                row = await self._moves.move(transaction, row, Event.CANCEL_ASKED, revision)
+                self._moves.tell_runner(transaction, job_id)
+            return await self._seen(transaction, row)
+
+        return await self._database.transaction(work)
+
+    async def retry(self, person: Person, job_id: str) -> Job:
+        """Let a failed or cancelled job wait again, with all attempts and the segments that it has."""
+
+        async def work(transaction: Transaction) -> Job:
+            revision = await transaction.next_change()
+            row = await self.row(person, job_id, transaction)
+            place = await find_place(
+                transaction,
+                owner_id=person.id,
+                priority=-row["rank"],
+                size=row["bytes"],
+                duration=row["duration"],
+            )
+            row = await self._moves.move(
+                transaction,
+                row,
+                Event.RETRIED,
+                revision,
+                start_tag=place.start_tag,
+                finish_tag=place.finish_tag,
+            )
+            return await self._seen(transaction, row)
+
+        return await self._database.transaction(work)
+
+    async def delete(self, person: Person, job_id: str) -> None:
+        """Delete a job with its transcript; its runner, if it has one, loses the lease.
+
+        The recording in storage is the caller's to delete, after this returns.
+        """
+
+        async def work(transaction: Transaction) -> None:
+            revision = await transaction.next_change()
+            row = await self.row(person, job_id, transaction)
+            await transaction.rows("DELETE FROM jobs WHERE id = $1", job_id)
+            await transaction.rows(
+                "INSERT INTO deletions (job_id, owner_id, revision, deleted_at) VALUES ($1, $2, $3, $4)",
+                job_id,
+                person.id,
+                revision,
+                self._clock.now(),
+            )
+            self._moves.announce_deleted(transaction, row, revision)
+
+        await self._database.transaction(work)
+
+    async def known(self, ids: list[str]) -> set[str]:
+        """Return those of ``ids`` that are jobs."""
+        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
+        rows = await self._database.rows(f"SELECT id FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
+        return {row["id"] for row in rows}
+
+    async def counts(self) -> dict[JobState, int]:
+        """Return how many jobs wait or are worked on, everyone's together; indexed, unlike those that are over."""
+        rows = await self._database.rows(
+            "SELECT 'queued' AS state, count(*) AS number FROM jobs WHERE state = 'queued' UNION ALL"
+            " SELECT state, count(*) FROM jobs WHERE state IN ('assigned', 'running') GROUP BY state"
+        )
+        found = {row["state"]: row["number"] for row in rows}
+        states = (JobState.QUEUED, JobState.ASSIGNED, JobState.RUNNING)
+        return {state: found.get(state.value, 0) for state in states}
+
+    async def _seen(self, statements: Statements, row: Row) -> Job:
+        return to_job(row, self._progress, (await positions(statements, [row])).get(row["id"]))
+
+
+def _cursor_at(job_id: str) -> str:
+    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
+
+
+def _position_of(cursor: str) -> str:
+    try:
+        job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        job_id = ""
+    if not is_id(job_id):
+        raise Invalid("This cursor is not one of ours; begin again without it")
+    return job_id
+
+
+def _escaped(text: str) -> str:
+    """Take LIKE's meaning from the characters that have one."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

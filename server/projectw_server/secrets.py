@@ -1,0 +1,15 @@
+"""Settings with the secrets that stand in files of their own."""
+
+from msgspec.structs import replace
+
+from projectw_server.settings import ServerSettings
+from projectw_shared.config import read_secret
+
+
+def with_secrets(settings: ServerSettings) -> ServerSettings:
+    """Return ``settings`` with the metrics token read from its file; ConfigError when that cannot be read.
+
+    The signing key is read where it is used, because one is made when none is set.
+    """
+    token = read_secret(settings.metrics_token, settings.metrics_token_file, name="server.metrics_token")
+    return replace(settings, metrics_token=token, metrics_token_file=None)

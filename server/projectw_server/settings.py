@@ -1,0 +1,75 @@
+"""The server's settings: the ``server:`` section of the configuration."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from platformdirs import user_data_path
+
+GIB = 1024**3
+
+Positive = Annotated[float, Meta(gt=0)]
+PositiveCount = Annotated[int, Meta(gt=0)]
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that an operator can set; without any of it a server for this machine alone starts."""
+
+    name: str = "Project W"
+    """What this installation calls itself."""
+    source_code: str = "https://github.com/project-w/project-w"
+    """Where users find the source of what runs here."""
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """The port to listen on; 0 takes any free one."""
+    data_dir: Path | None = None
+    """Where the database, the recordings and the generated key live (default: the user's data directory)."""
+    database_url: str | None = None
+    """The database (default: SQLite in data_dir)."""
+    signing_key: str | None = None
+    """The secret that signs access tokens, at least 32 characters (default: generated, kept in data_dir)."""
+    signing_key_file: Path | None = None
+    """A file that holds signing_key."""
+    signup: Literal["open", "closed"] = "closed"
+    """Whether people may make accounts for themselves."""
+    allowed_email_domains: list[str] = []
+    """Domains whose addresses may sign up; empty for all."""
+    access_token_minutes: Annotated[float, Meta(ge=15)] = 15
+    """How long an access token is good."""
+    session_days: Positive = 30
+    """How long a sign-in lasts when it is not used."""
+    login_attempts_per_minute: PositiveCount = 300
+    """How many sign-ins one address may try."""
+    max_upload_bytes: PositiveCount = 50 * GIB
+    """The largest recording that is accepted."""
+    min_free_bytes: Annotated[int, Meta(ge=0)] = 1 * GIB
+    """Uploads are refused when the disk would have less room than this."""
+    upload_idle_seconds: Positive = 60
+    """How long an upload may be silent before it is given up."""
+    heartbeat_seconds: Positive = 15
+    """How often a runner calls."""
+    lease_seconds: Positive = 60
+    """How long a runner may be silent before its job is given to another."""
+    max_attempts: PositiveCount = 3
+    """How often a job is tried when its runners vanish or fail."""
+    retention_days: PositiveCount | None = None
+    """After how many days finished jobs are deleted (default: never)."""
+    metrics_token: str | None = None
+    """A bearer token with which Prometheus may read /metrics; admins may always."""
+    metrics_token_file: Path | None = None
+    """A file that holds metrics_token."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important messages that are logged."""
+    log_format: Literal["text", "json"] = "text"
+    """How messages are written to stderr."""
+
+    @property
+    def home(self) -> Path:
+        """The data directory in force."""
+        return self.data_dir or user_data_path("projectw") / "server"
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite://{self.home / 'projectw.sqlite3'}"

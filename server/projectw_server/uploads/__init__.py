@@ -1,0 +1,1 @@
+"""Uploads: receiving recordings of any size with bounded memory."""

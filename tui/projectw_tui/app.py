@@ -1,0 +1,244 @@
+"""The full-screen program: who is signed in, which news arrive, and what is said when something fails."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, ClassVar, NoReturn
+
+import msgspec
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.message import Message
+from textual.theme import Theme
+from textual.worker import Worker, WorkerState
+
+from projectw_shared.errors import ProjectWError, Unauthorized
+from projectw_shared.messages import Job, JobDeleted, SegmentsAdded
+from projectw_shared.text import safe
+from projectw_tui.client import Client
+from projectw_tui.clipboard import TooLongToCopy, osc52
+from projectw_tui.commands import Actions
+from projectw_tui.live import Connected, Disconnected, Feed, News, Reset
+from projectw_tui.messages import JobChanged, JobRemoved, LineChanged, ReadAnew, SegmentsArrived, WorkFailed
+from projectw_tui.screens.confirm import ConfirmScreen
+from projectw_tui.screens.help import HelpScreen
+from projectw_tui.screens.jobs import JobsScreen
+from projectw_tui.screens.login import LoginScreen
+from projectw_tui.settings import TuiSettings
+
+CALM = Theme(
+    name="projectw",
+    primary="#5fb3c4",
+    secondary="#8aa4c8",
+    accent="#e0b26a",
+    foreground="#d5dae2",
+    background="#15181d",
+    surface="#1a1e24",
+    panel="#232931",
+    success="#86bf7d",
+    warning="#e0b26a",
+    error="#e07a7a",
+    dark=True,
+)
+
+
+class ProjectWApp(App[None]):
+    """The terminal's window on one server."""
+
+    TITLE = "Project W"
+    CSS_PATH = "styles/app.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Actions}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  as Textual types it
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", tooltip="Show every key", key_display="?"),
+        Binding("ctrl+t", "change_theme", "Colours", tooltip="Choose the colours", show=False),
+        Binding("ctrl+l", "log_out", "Log out", tooltip="Log out", show=False),
+        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; jobs go on at the server", show=False),
+    ]
+
+    def __init__(self, settings: TuiSettings, *, token: str | None = None) -> None:
+        super().__init__()
+        self.register_theme(CALM)
+        self.theme = settings.theme
+        self._settings = settings
+        self._token = token
+        self._client: Client | None = None
+        self._listening: Worker[None] | None = None
+        self._line: LineChanged | None = None
+
+    # --- coming and going ---------------------------------------------------------------------------------
+
+    async def on_mount(self) -> None:
+        """Go where the person left off: to the jobs, or to the sign-in."""
+        await self._open_client()
+        if self._client is not None and await self._client.is_signed_in():
+            await self._enter()
+        else:
+            await self._ask_to_sign_in()
+
+    async def on_unmount(self) -> None:
+        """Close the connections."""
+        await self._close_client()
+
+    async def _open_client(self) -> None:
+        await self._close_client()
+        self._client = await Client(self._settings, token=self._token).__aenter__()
+
+    async def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+    async def _enter(self) -> None:
+        client = self._signed_in()
+        person = await client.email() or ""
+        await self._show_only(JobsScreen(client, self._settings, person))
+        self._listening = self.run_worker(self._listen(Feed(client)), group="live", exit_on_error=False)
+
+    async def _ask_to_sign_in(self, reason: str = "") -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        await self._show_only(LoginScreen(self._settings.server_url, reason))
+
+    async def _show_only(self, screen: JobsScreen | LoginScreen) -> None:
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        await self.push_screen(screen)
+
+    def on_login_screen_submitted(self, event: LoginScreen.Submitted) -> None:
+        """Try to sign in."""
+        self.run_worker(self._sign_in(event), group="signing in", exclusive=True, exit_on_error=False)
+
+    async def _sign_in(self, event: LoginScreen.Submitted) -> None:
+        try:
+            self._settings = msgspec.structs.replace(self._settings, server_url=event.server)
+            self._token = None
+            await self._open_client()
+            await self._signed_in().login(event.email, event.password)
+            await self._enter()
+        except (ProjectWError, OSError, ValueError) as error:
+            if isinstance(self.screen, LoginScreen):
+                self.screen.refuse(sentence(error))
+
+    async def action_log_out(self) -> None:
+        """End the session, after which the list is not shown any more."""
+        if self._client is None or isinstance(self.screen, LoginScreen):
+            return
+        # Offline, the session is forgotten here and runs out at the server by itself.
+        with contextlib.suppress(ProjectWError):
+            await self._client.logout()
+        await self._ask_to_sign_in("You are logged out.")
+
+    def _signed_in(self) -> Client:
+        if self._client is None:
+            raise Unauthorized
+        return self._client
+
+    async def action_quit(self) -> None:
+        """Leave; with uploads under way only after a question."""
+        unsent = sum(screen.outbox.unsent for screen in self.screen_stack if isinstance(screen, JobsScreen))
+        if not unsent:
+            self.exit()
+            return
+        what = "1 recording is" if unsent == 1 else f"{unsent} recordings are"
+        question = ConfirmScreen("Leave?", f"{what} not at the server yet and would not be sent.", "Leave")
+        self.push_screen(question, lambda leave: self.exit() if leave else None)
+
+    def action_help(self) -> None:
+        """Show the keys of this screen."""
+        self.push_screen(HelpScreen(self.screen))
+
+    # --- news ---------------------------------------------------------------------------------------------
+
+    async def _listen(self, feed: Feed) -> None:
+        async for news in feed.news():
+            for message in self._messages_of(news):
+                # A message each: one that a screen has marked as handled would be lost to the next.
+                for screen in self.screen_stack:
+                    screen.post_message(message())
+
+    def _messages_of(self, news: News) -> list[Callable[[], Message]]:
+        match news:
+            case Job():
+                return [lambda: JobChanged(news)]
+            case SegmentsAdded():
+                return [lambda: SegmentsArrived(news.job_id, news.segments)]
+            case JobDeleted():
+                return [lambda: JobRemoved(news.job_id)]
+            case Reset():
+                return [lambda: ReadAnew(everything=True)]
+            case Connected():
+                return [
+                    self._line_is(connected=True),
+                    lambda: ReadAnew(everything=not news.resumed),
+                ]
+            case Disconnected():
+                return [self._line_is(connected=False, reason=news.reason, retry_at=monotonic() + news.pause)]
+
+    def _line_is(self, **values: Any) -> Callable[[], LineChanged]:
+        self._line = LineChanged(**values)
+        return lambda: LineChanged(**values)
+
+    def push_screen(self, screen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Show a screen, and tell it how the line stands."""
+        pushed = super().push_screen(screen, *args, **kwargs)
+        if self._line is not None and not isinstance(screen, str):
+            line = self._line
+            self.call_later(
+                screen.post_message,
+                LineChanged(connected=line.connected, reason=line.reason, retry_at=line.retry_at),
+            )
+        return pushed
+
+    # --- what went wrong, and the clipboard ---------------------------------------------------------------
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Hand on what failed in the app's own work."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.post_message(WorkFailed(event.worker.error))
+
+    async def on_work_failed(self, event: WorkFailed) -> None:
+        """Show what failed in the background: the one place for it."""
+        error = event.error
+        if isinstance(error, Unauthorized):
+            await self._ask_to_sign_in("Your session has ended: sign in again.")
+        elif isinstance(error, ProjectWError | OSError):
+            self.notify(safe(sentence(error)), severity="error", markup=False)
+        else:
+            _fail(error)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy through the terminal, and say what came of it."""
+        if not text:
+            self.notify("There is nothing to copy yet.", severity="warning", markup=False)
+            return
+        try:
+            sequence = osc52(text, os.environ)
+        except TooLongToCopy as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(sequence)
+        self.notify(f"Copied {len(text):,} characters.", markup=False)
+
+
+def sentence(error: BaseException) -> str:
+    """Return what to tell a person of ``error``."""
+    if isinstance(error, ProjectWError):
+        return error.detail
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, asyncio.TimeoutError):
+        return "Another program holds the session; try again."
+    return str(error)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    """Let the program end with what nobody expected, as a fault in it."""
+    raise error

@@ -1,0 +1,135 @@
+"""What every command begins with: settings, a client, and an end that says what went wrong."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from projectw_shared.errors import NotFound, ProjectWError
+from projectw_shared.exits import Exit
+from projectw_tui.settings import TuiSettings
+
+if TYPE_CHECKING:
+    from projectw_shared.config import Loaded
+    from projectw_tui.client import Client
+
+
+class WrongConfiguration(click.ClickException):
+    """The configuration cannot be used; its message names every mistake."""
+
+    exit_code = Exit.CONFIGURATION
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say what is wrong."""
+        say(f"projectw: {self.message}")
+
+
+@dataclass
+class Context:
+    """What the options before the command say."""
+
+    config: Path | None
+    server: str | None
+
+    @cached_property
+    def loaded(self) -> "Loaded[TuiSettings]":
+        """The settings and their file. Raises WrongConfiguration."""
+        # Imported here: it brings YAML and JSON Schema, which --help does not need.
+        from projectw_shared.config import ConfigError, load
+
+        server = self.server or os.environ.get("PROJECTW_SERVER") or None
+        try:
+            return load("tui", TuiSettings, config=self.config, overrides={"server_url": server})
+        except ConfigError as error:
+            raise WrongConfiguration(str(error)) from error
+
+    @property
+    def settings(self) -> TuiSettings:
+        """The settings. Raises WrongConfiguration."""
+        return self.loaded.settings
+
+    @property
+    def token(self) -> str | None:
+        """A token to use as it is, instead of a session."""
+        return os.environ.get("PROJECTW_TOKEN") or None
+
+    @asynccontextmanager
+    async def client(self, *, signed_in: bool = True) -> "AsyncIterator[Client]":
+        """Open a client; with ``signed_in`` it is an error to have neither session nor token."""
+        from projectw_shared.errors import Unauthorized
+        from projectw_tui.client import Client
+
+        async with Client(self.settings, token=self.token) as client:
+            if signed_in and not await client.is_signed_in():
+                raise Unauthorized(f"Not signed in to {client.server_url}; run: projectw login EMAIL")
+            yield client
+
+
+def run_async(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run a command's work and leave with its code."""
+    sys.exit(asyncio.run(work) or Exit.DONE)
+
+
+def say(text: str) -> None:
+    """Tell the person something, on stderr."""
+    click.echo(for_terminal(text, sys.stderr.isatty()), err=True)
+
+
+def put(text: str) -> None:
+    """Give data, on stdout."""
+    click.echo(for_terminal(text, sys.stdout.isatty()))
+
+
+def for_terminal(text: str, terminal: bool) -> str:
+    """Return ``text`` as it is for a pipe or a file, made harmless for a terminal."""
+    from projectw_shared.text import safe
+
+    return safe(text, keep_newlines=True) if terminal else _encodable(text)
+
+
+def _encodable(text: str) -> str:
+    """Replace what no output can encode: the stand-ins for bytes of file names that are no UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
+async def resolve(client: "Client", text: str) -> str:
+    """Return the id that ``text`` is, or is the end or the beginning of. Raises NotFound, UsageError.
+
+    Ids begin with the time, so those of one day look alike in front; their ends differ.
+    """
+    from projectw_shared.ids import is_id
+
+    wanted = text.strip().lower()
+    if is_id(wanted):
+        return wanted
+    if not wanted.replace("-", "").isalnum():
+        raise click.UsageError(f"{text!r} is no job id")
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await client.jobs(limit=200, cursor=cursor)
+        found += [job.id for job in page.jobs if job.id.endswith(wanted) or job.id.startswith(wanted)]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    if not found:
+        raise NotFound(f"There is no job whose id begins or ends with {text}.")
+    if len(found) > 1:
+        raise click.UsageError(f"{text} fits {len(found)} jobs; give more of the id: " + ", ".join(found[:5]))
+    return found[0]
+
+
+def describe(error: BaseException) -> str:
+    """Return the sentence for a person."""
+    if isinstance(error, ProjectWError):
+        return error.detail
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

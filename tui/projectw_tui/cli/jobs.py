@@ -1,0 +1,148 @@
+"""Looking at jobs and moving them."""
+
+import sys
+
+import click
+import msgspec
+
+from projectw_shared.jobs import JobState
+from projectw_shared.messages import Job
+from projectw_shared.text import safe, shorten
+from projectw_tui.cli.context import Context, put, resolve, run_async, say
+from projectw_tui.display import age, clock, language_name, percent, size, state_word, waiting
+
+
+@click.command()
+@click.option(
+    "--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state."
+)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.pass_obj
+def jobs(context: Context, state: str | None, limit: int, as_json: bool) -> None:
+    """List jobs, newest first."""
+    run_async(_jobs(context, JobState(state) if state else None, limit, as_json))
+
+
+async def _jobs(context: Context, state: JobState | None, limit: int, as_json: bool) -> None:
+    found: list[Job] = []
+    cursor = None
+    async with context.client() as client:
+        while len(found) < limit:
+            page = await client.jobs(state=state, limit=min(limit - len(found), 200), cursor=cursor)
+            found += page.jobs
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    if as_json:
+        put(json_of(found))
+    elif found:
+        put("\n".join(_table(found)))
+    else:
+        say("There are no jobs." if state is None else f"There are no {state} jobs.")
+
+
+def json_of(value: object) -> str:
+    """Return ``value`` as a JSON document for people and programs."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _table(found: list[Job]) -> list[str]:
+    lines = [f"{'ID':36}  {'STATE':10}  {'DONE':>4}  {'LEFT':>7}  {'LENGTH':>7}  {'AGE':>4}  FILE"]
+    for job in found:
+        done = percent(job.progress) if job.progress else ""
+        lines.append(
+            f"{job.id}  {state_word(job):10}  {done:>4}  {waiting(job):>7}  {clock(job.duration):>7}  "
+            f"{age(job.created_at):>4}  {shorten(safe(job.file_name), 60)}"
+        )
+    return lines
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def show(context: Context, job_id: str, as_json: bool) -> None:
+    """Show one job. Of an ID its end is enough."""
+    run_async(_show(context, job_id, as_json))
+
+
+async def _show(context: Context, job_id: str, as_json: bool) -> None:
+    async with context.client() as client:
+        job = await client.job(await resolve(client, job_id))
+    put(json_of(job) if as_json else "\n".join(_facts(job)))
+
+
+def _facts(job: Job) -> list[str]:
+    facts = {
+        "id": job.id,
+        "file": safe(job.file_name),
+        "size": size(job.bytes),
+        "length": clock(job.duration),
+        "state": state_word(job),
+        "progress": percent(job.progress) if job.state.is_held else "",
+        "place in the queue": str(job.position or ""),
+        "time left": clock(job.eta) if job.state.is_held else "",
+        "model": safe(job.settings.model or ""),
+        "language": safe(language_name(job.language or job.settings.language)),
+        "task": job.settings.task,
+        "runner": safe(job.runner.name) if job.runner else "",
+        "attempts": str(job.attempts),
+        "error": safe(f"{job.error.message} ({job.error.code})") if job.error else "",
+        "created": job.created_at.isoformat(timespec="seconds"),
+        "finished": job.finished_at.isoformat(timespec="seconds") if job.finished_at else "",
+    }
+    return [f"{name + ':':<20}{value}" for name, value in facts.items() if value]
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.pass_obj
+def cancel(context: Context, job_id: str) -> None:
+    """Cancel a job."""
+    run_async(_cancel(context, job_id))
+
+
+async def _cancel(context: Context, job_id: str) -> None:
+    async with context.client() as client:
+        job = await client.cancel(await resolve(client, job_id))
+    say(f"{job.id} is {state_word(job)}.")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.pass_obj
+def retry(context: Context, job_id: str) -> None:
+    """Queue a failed or cancelled job again."""
+    run_async(_retry(context, job_id))
+
+
+async def _retry(context: Context, job_id: str) -> None:
+    async with context.client() as client:
+        job = await client.retry(await resolve(client, job_id))
+    say(f"{job.id} is {state_word(job)}.")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(context: Context, job_id: str, yes: bool) -> None:
+    """Delete a job with its recording and its transcript."""
+    run_async(_delete(context, job_id, yes))
+
+
+async def _delete(context: Context, job_id: str, yes: bool) -> None:
+    async with context.client() as client:
+        job = await client.job(await resolve(client, job_id))
+        if not yes:
+            _confirm(job)
+        await client.delete(job.id)
+    say(f"{job.id} is deleted.")
+
+
+def _confirm(job: Job) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("deleting asks first, and there is no terminal to ask: add --yes")
+    question = f"Delete {safe(job.file_name)} with its recording and its transcript?"
+    click.confirm(question, abort=True, err=True)

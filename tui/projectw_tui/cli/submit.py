@@ -1,0 +1,217 @@
+"""Sending recordings, and waiting for their text."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import msgspec
+
+from projectw_shared.errors import Forbidden, ProjectWError, Unauthorized, Unavailable, Unreachable
+from projectw_shared.exits import Exit
+from projectw_shared.jobs import JobSettings, JobState
+from projectw_shared.messages import Job
+from projectw_shared.text import safe
+from projectw_tui.cli.context import Context, describe, put, run_async, say
+from projectw_tui.cli.meter import Meter
+from projectw_tui.cli.transcript import FORMATS, print_transcript
+from projectw_tui.display import clock, state_word
+
+if TYPE_CHECKING:
+    from projectw_tui.client import Client
+    from projectw_tui.live import Disconnected
+
+HOPELESS = (Unauthorized, Forbidden, Unreachable, Unavailable)
+"""What would befall the next file too."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be sent, how, and what is to be done with the text."""
+
+    files: list[Path]
+    settings: JobSettings
+    wait: bool
+    file_format: str
+    output_dir: Path | None
+    as_json: bool
+
+
+@dataclass
+class Outcome:
+    """What has come of it so far."""
+
+    jobs: dict[Path, Job] = field(default_factory=dict)
+    failed: bool = False
+
+
+@click.command()
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--wait", is_flag=True, help="Wait for the text and print it.")
+@click.option("--format", "file_format", type=click.Choice(FORMATS), default="txt", show_default=True)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --wait: write each text to a file in this folder.",
+)
+@click.option("--model", help="Checkpoint: tiny … large-v3, turbo, or *.en for English only.")
+@click.option("--language", help="Language that is spoken (en, de …); detected by default.")
+@click.option(
+    "--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True
+)
+@click.option("--word-timestamps", is_flag=True, help="Time each word.")
+@click.option("--prompt", help="Names and terms that occur, as a hint for the model.")
+@click.option("--beam-size", type=int, help="Search with so many beams, 1 to 20.")
+@click.option(
+    "--priority", type=int, default=0, show_default=True, help="-10 to 10; above 0 for admins only."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a line: each job as it stands.")
+@click.pass_obj
+def submit(context: Context, /, files: tuple[Path, ...], **options: Any) -> None:
+    """Send recordings. Prints the id of each job; with --wait the text of each, in the order of the files."""
+    run_async(_submit(context, _wish(files, **options)))
+
+
+def _wish(
+    files: tuple[Path, ...],
+    *,
+    wait: bool,
+    file_format: str,
+    output_dir: Path | None,
+    model: str | None,
+    language: str | None,
+    task: Literal["transcribe", "translate"],
+    word_timestamps: bool,
+    prompt: str | None,
+    beam_size: int | None,
+    priority: int,
+    as_json: bool,
+) -> Wish:
+    for path in files:
+        if not path.is_file():
+            name = safe(str(path))
+            raise click.UsageError(f"{name} is no file" if path.exists() else f"{name} does not exist")
+    if output_dir is not None and not wait:
+        raise click.UsageError("--output-dir needs --wait: without it there is no text to write yet")
+    try:
+        settings = JobSettings(
+            model=model,
+            language=language,
+            task=task,
+            word_timestamps=word_timestamps,
+            initial_prompt=prompt,
+            beam_size=beam_size,
+            priority=priority,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return Wish(list(files), settings, wait, file_format, output_dir, as_json)
+
+
+async def _submit(context: Context, wish: Wish) -> int:
+    outcome = Outcome()
+    meter = Meter()
+    async with context.client() as client:
+        try:
+            for path in wish.files:
+                await _send(client, wish, path, outcome, meter)
+            if wish.wait and outcome.jobs:
+                await _await_ends(client, wish, outcome, meter)
+        except asyncio.CancelledError:
+            meter.clear()
+            _say_what_goes_on(outcome)
+            raise
+        finally:
+            meter.clear()
+    return Exit.FAILED if outcome.failed else Exit.DONE
+
+
+async def _send(client: "Client", wish: Wish, path: Path, outcome: Outcome, meter: Meter) -> None:
+    try:
+        job = await client.upload(
+            path,
+            wish.settings,
+            progress=lambda sent, total: meter.show(path.name, sent / max(total, 1), "sending"),
+        )
+    except asyncio.CancelledError:
+        meter.clear()
+        say(f"The upload of {path} was broken off; nothing of it is kept.")
+        raise
+    except (ProjectWError, OSError) as error:
+        meter.clear()
+        if isinstance(error, HOPELESS):
+            _say_what_goes_on(outcome)
+            raise
+        say(f"projectw: {path}: {describe(error)}")
+        outcome.failed = True
+        return
+    meter.clear()
+    outcome.jobs[path] = job
+    if not wish.wait:
+        put(msgspec.json.encode(job).decode() if wish.as_json else job.id)
+
+
+def _say_what_goes_on(outcome: Outcome) -> None:
+    for path, job in outcome.jobs.items():
+        if not job.state.is_over:
+            say(f"{path.name} goes on at the server; read it later with: projectw transcript {job.id}")
+
+
+async def _await_ends(client: "Client", wish: Wish, outcome: Outcome, meter: Meter) -> None:
+    from projectw_tui.cli.waiting import Ends
+
+    paths = {job.id: path for path, job in outcome.jobs.items()}
+
+    def told(job: Job) -> None:
+        outcome.jobs[paths[job.id]] = job
+        note = f"{clock(job.eta)} left" if job.eta is not None else state_word(job)
+        meter.show(job.file_name, job.progress, note)
+
+    def broken(line: "Disconnected") -> None:
+        meter.clear()
+        say(f"The connection was lost ({line.reason}); trying again.")
+
+    ends = Ends(client, paths, told=told, broken=broken)
+    watching = asyncio.ensure_future(ends.watch())
+    try:
+        for job_id, path in paths.items():
+            end = asyncio.ensure_future(ends.of(job_id))
+            # Watching fails when the session ends: then no end will be told of.
+            await asyncio.wait([end, watching], return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                end.cancel()
+                watching.result()
+            job = await end
+            meter.clear()
+            await _hand_out(client, wish, path, job, outcome)
+    finally:
+        watching.cancel()
+
+
+async def _hand_out(client: "Client", wish: Wish, path: Path, job: Job | None, outcome: Outcome) -> None:
+    if job is None or job.state is not JobState.SUCCEEDED:
+        outcome.failed = True
+        say(f"projectw: {path}: {_reason(job)}")
+        if job is not None and wish.as_json:
+            put(msgspec.json.encode(job).decode())
+        return
+    if wish.output_dir is not None:
+        from projectw_tui.client import save_transcript
+
+        await asyncio.to_thread(wish.output_dir.mkdir, parents=True, exist_ok=True)
+        target = wish.output_dir / f"{path.stem}.{wish.file_format}"
+        await save_transcript(client, job.id, wish.file_format, target)
+        say(f"Saved {target}.")
+    if wish.as_json:
+        put(msgspec.json.encode(job).decode())
+    elif wish.output_dir is None:
+        await print_transcript(client, job.id, wish.file_format)
+
+
+def _reason(job: Job | None) -> str:
+    if job is None:
+        return "the job was deleted"
+    if job.error is not None:
+        return f"{job.error.message} ({job.error.code})"
+    return f"the job was {state_word(job)}"

@@ -1,0 +1,83 @@
+"""How lengths, sizes, ages and states are said in a terminal: pure functions, a few cells each."""
+
+from datetime import UTC, datetime
+
+from projectw_shared.jobs import JobState
+from projectw_shared.languages import LANGUAGES
+from projectw_shared.messages import Job
+
+WORDS = {
+    JobState.QUEUED: "queued",
+    JobState.ASSIGNED: "starting",
+    JobState.RUNNING: "running",
+    JobState.SUCCEEDED: "done",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+
+ICONS = {
+    JobState.QUEUED: "○",
+    JobState.ASSIGNED: "◔",
+    JobState.RUNNING: "●",
+    JobState.SUCCEEDED: "✓",
+    JobState.FAILED: "✗",
+    JobState.CANCELLED: "–",
+}
+
+
+def clock(seconds: float | None) -> str:
+    """Return a length or a place in the audio as ``m:ss`` or ``h:mm:ss``; nothing for None."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """Return bytes with a decimal unit: ``17 MB``."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
+
+
+def age(then: datetime, now: datetime | None = None) -> str:
+    """Return how long ago something was, in at most four cells: ``12s``, ``11m``, ``3h``, ``6d``, ``2y``."""
+    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    for unit, length, end in (("s", 1, 60), ("m", 60, 60), ("h", 3600, 48), ("d", 86400, 1000)):
+        if seconds // length < end:
+            return f"{seconds // length}{unit}"
+    return f"{seconds // (365 * 86400)}y"
+
+
+def state_word(job: Job) -> str:
+    """Return the state in one word; a running job whose end was asked for is ``cancelling``."""
+    return "cancelling" if job.cancel_requested and not job.state.is_over else WORDS[job.state]
+
+
+def waiting(job: Job) -> str:
+    """Return the time left of a job that runs, or ``#3`` for its place in the queue."""
+    if job.position is not None:
+        return f"#{job.position}"
+    return clock(job.eta) if job.state.is_held else ""
+
+
+def percent(fraction: float) -> str:
+    """Return ``46%``; never 100 before the end."""
+    return f"{min(int(fraction * 100), 100)}%"
+
+
+def bar(fraction: float, width: int) -> tuple[str, str]:
+    """Return a bar of ``width`` cells in two parts, the done one and the rest, in steps of half a cell."""
+    halves = round(max(0.0, min(1.0, fraction)) * width * 2)
+    full, half = divmod(halves, 2)
+    done = "━" * full + "╸" * half
+    return done, "─" * (width - len(done))
+
+
+def language_name(code: str | None) -> str:
+    """Return ``German`` for ``de``; a code that is not known stands for itself."""
+    return LANGUAGES.get(code, code).title() if code else ""

@@ -1,0 +1,51 @@
+"""Under the list: all that is known of the job under the cursor, its error in full."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from projectw_shared.messages import Job
+from projectw_shared.text import safe
+from projectw_tui.display import clock, language_name, size
+from projectw_tui.widgets.job_table import Entry, Sending
+
+
+class JobDetail(Static):
+    """A line of facts, and a second one that says what is to be said."""
+
+    def show(self, entry: Entry | None) -> None:
+        """Show ``entry``, or nothing."""
+        if entry is None:
+            self.update(Text(""))
+        elif isinstance(entry, Sending):
+            self._lines(Text(safe(entry.file_name), style="bold"), entry.error, failed=True)
+        else:
+            facts = Text.assemble((safe(entry.file_name), "bold"), ("  " + "  ".join(_facts(entry)), "dim"))
+            self._lines(facts, _note(entry), failed=entry.error is not None)
+
+    def _lines(self, facts: Text, note: str | None, *, failed: bool) -> None:
+        text = Text.assemble(facts, "\n")
+        self.set_class(failed and bool(note), "-failed")
+        text.append(safe(note or ""))
+        self.update(text)
+
+
+def _facts(job: Job) -> list[str]:
+    facts = [
+        clock(job.duration),
+        size(job.bytes),
+        safe(job.settings.model or ""),
+        safe(language_name(job.language)),
+        "translated" if job.settings.task == "translate" else "",
+        f"on {safe(job.runner.name)}" if job.runner else "",
+    ]
+    return [fact for fact in facts if fact]
+
+
+def _note(job: Job) -> str | None:
+    if job.error is not None:
+        return f"{job.error.message} ({job.error.code})"
+    if job.cancel_requested and not job.state.is_over:
+        return "Will be cancelled as soon as its runner has let go."
+    if job.attempts > 1 and not job.state.is_over:
+        return f"Attempt {job.attempts}: an earlier runner was lost, what it had transcribed is kept."
+    return None

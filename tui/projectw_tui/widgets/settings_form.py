@@ -1,0 +1,63 @@
+"""What a person may ask of a transcription, one line each."""
+
+from collections.abc import Iterable
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Checkbox, Input, Label, Select
+
+from projectw_shared.jobs import MAX_PROMPT_CHARACTERS, JobSettings
+from projectw_shared.languages import LANGUAGES
+from projectw_shared.text import safe
+
+
+class SettingsForm(VerticalScroll):
+    """Model, language, task and the rest; empty fields leave the choice to the server."""
+
+    can_focus = False
+
+    def __init__(self, models: Iterable[str]) -> None:
+        super().__init__(id="settings")
+        self._models = [safe(model) for model in models]
+
+    def compose(self) -> ComposeResult:
+        """Lay out one line for each setting."""
+        models = [(model, model) for model in self._models]
+        languages = sorted((name.title(), code) for code, name in LANGUAGES.items())
+        tasks = [("transcribe", "transcribe"), ("translate to English", "translate")]
+        yield _row("Model", Select(models, prompt="automatic", id="model", compact=True))
+        yield _row("Language", Select(languages, prompt="detect", id="language", compact=True))
+        yield _row("Task", Select(tasks, value="transcribe", allow_blank=False, id="task", compact=True))
+        yield _row("Prompt", Input(id="prompt", compact=True, max_length=MAX_PROMPT_CHARACTERS))
+        yield _row("Beam size", Input(id="beam", type="integer", placeholder="greedy", compact=True))
+        yield _row("Priority", Input(id="priority", type="integer", placeholder="0", compact=True))
+        yield _row("Words", Checkbox(Content("time stamp each"), id="words", compact=True))
+
+    def settings(self) -> JobSettings:
+        """Return what was chosen; raises ValueError with the reason when no model could honour it."""
+        return JobSettings(
+            model=self._choice("#model"),
+            language=self._choice("#language"),
+            task="translate" if self._choice("#task") == "translate" else "transcribe",
+            word_timestamps=self.query_one("#words", Checkbox).value,
+            initial_prompt=self.query_one("#prompt", Input).value or None,
+            beam_size=self._number("#beam", "Beam size"),
+            priority=self._number("#priority", "Priority") or 0,
+        )
+
+    def _choice(self, selector: str) -> str | None:
+        value = self.query_one(selector, Select).value
+        return value if isinstance(value, str) else None
+
+    def _number(self, selector: str, name: str) -> int | None:
+        value = self.query_one(selector, Input).value.strip()
+        try:
+            return int(value) if value else None
+        except ValueError:
+            raise ValueError(f"{name} is a whole number") from None
+
+
+def _row(title: str, control: Widget) -> Horizontal:
+    return Horizontal(Label(Content(title)), control, classes="setting")
