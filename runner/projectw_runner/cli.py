@@ -106,7 +106,7 @@ def list_models(store: Any) -> Exit:
 def pull(store: Any, names: tuple[str, ...]) -> Exit:
     """Fetch checkpoints, and compare them with the SHA-256 that OpenAI has published."""
     for name in names:
-        meter = _Meter(name)
+        meter = Meter(name)
         try:
             path = asyncio.run(store.pull(name, meter))
         finally:
@@ -142,7 +142,7 @@ def check(config: Path | None) -> Exit:
     return Exit.DONE
 
 
-class _Meter:
+class Meter:
     """Says how far a download is: a line that is written over on a terminal, nothing elsewhere."""
 
     def __init__(self, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from platformdirs import user_state_path
 
+from projectw_shared.addresses import check_server_url
 from projectw_shared.config import read_secret
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -61,9 +62,6 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         """Refuse an address that is none, or that would send recordings in the clear."""
-        # Imported here: it brings the HTTP client, which a command's --help does not need.
-        from projectw_shared.http import check_server_url
-
         check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
 
     @property

@@ -30,7 +30,7 @@ from projectw_server.db.failures import translated
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.presence import Presence
-from projectw_server.dispatch.sweeper import DELETIONS_EVERY, LEASES_EVERY, every
+from projectw_server.dispatch.sweeper import CHECKPOINT_EVERY, DELETIONS_EVERY, LEASES_EVERY, every
 from projectw_server.events.bus import Bus
 from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
@@ -75,6 +75,9 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
             asyncio.create_task(every(LEASES_EVERY, services.leases.expire, "leases"), name="leases"),
             asyncio.create_task(
                 every(DELETIONS_EVERY, services.feed.forget_old_deletions, "deletions"), name="deletions"
+            ),
+            asyncio.create_task(
+                every(CHECKPOINT_EVERY, database.checkpoint, "checkpoint"), name="checkpoint"
             ),
             asyncio.create_task(Sweeping(store, services.jobs.known).run(), name="orphans"),
         ]

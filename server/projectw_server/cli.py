@@ -4,6 +4,7 @@ import asyncio
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -262,5 +263,21 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(rows).decode())
         return
-    for row in rows:
-        click.echo("  ".join(safe("-" if value is None else str(value)) for value in row.values()))
+    table = (
+        [[name.upper() for name in rows[0]], *([_cell(each) for each in row.values()] for row in rows)]
+        if rows
+        else []
+    )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
+    return safe(str(value))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from platformdirs import user_data_path
 
+MIB = 1024**2
 GIB = 1024**3
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -31,10 +32,6 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The secret that signs access tokens, at least 32 characters (default: generated, kept in data_dir)."""
     signing_key_file: Path | None = None
     """A file that holds signing_key."""
-    signup: Literal["open", "closed"] = "closed"
-    """Whether people may make accounts for themselves."""
-    allowed_email_domains: list[str] = []
-    """Domains whose addresses may sign up; empty for all."""
     access_token_minutes: Annotated[float, Meta(ge=15)] = 15
     """How long an access token is good."""
     session_days: Positive = 30
@@ -43,7 +40,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How many sign-ins one address may try."""
     max_upload_bytes: PositiveCount = 50 * GIB
     """The largest recording that is accepted."""
-    min_free_bytes: Annotated[int, Meta(ge=0)] = 1 * GIB
+    min_free_bytes: Annotated[int, Meta(ge=0)] = 100 * MIB
     """Uploads are refused when the disk would have less room than this."""
     upload_idle_seconds: Positive = 60
     """How long an upload may be silent before it is given up."""
@@ -53,8 +50,6 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How long a runner may be silent before its job is given to another."""
     max_attempts: PositiveCount = 3
     """How often a job is tried when its runners vanish or fail."""
-    retention_days: PositiveCount | None = None
-    """After how many days finished jobs are deleted (default: never)."""
     metrics_token: str | None = None
     """A bearer token with which Prometheus may read /metrics; admins may always."""
     metrics_token_file: Path | None = None

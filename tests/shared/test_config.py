@@ -163,6 +163,31 @@ def test_an_unset_variable_is_named_with_its_line(write: Write) -> None:
     assert mistakes["server.domains[0]"][0] == 4
 
 
+def test_an_unset_variable_does_not_hide_other_mistakes_and_is_told_once(write: Write) -> None:
+    file = write(
+        "server:\n  port: !ENV ${PORT}\n  prot: 1\n  limits: {low: !ENV '${LOW}'}\n  server_url: x\n"
+    )
+    assert {path: line for path, (line, _, _) in told(file).items()} == {
+        "server.port": 2,
+        "server.prot": 3,
+        "server.limits.low": 4,
+        "server.server_url": 5,
+    }
+    assert list(told(write("server:\n  server_url: !ENV ${URL}\n"), Needy)) == ["server.server_url"]
+
+
+def test_a_variable_that_only_another_program_needs_may_be_unset(write: Write) -> None:
+    file = write("server: {port: 2}\nrunner: {token: !ENV '${TOKEN}'}\n")
+    assert load("server", Settings, config=file, environ={}).settings.port == 2
+
+
+def test_an_unset_variable_is_found_through_an_alias_of_another_section(write: Write) -> None:
+    file = write("runner: &shared {token: !ENV '${TOKEN}'}\nserver:\n  <<: *shared\n  port: 1\n")
+    line, message, _ = told(file)["server.token"]
+    assert line == 1
+    assert message.startswith("the environment variable TOKEN is not set")
+
+
 def test_a_variable_whose_value_does_not_fit_is_a_mistake_like_any_other(write: Write) -> None:
     mistakes = told(write("server:\n  port: !ENV ${PORT}\n"), environ={"PORT": "many"})
     assert mistakes["server.port"] == (

@@ -1,5 +1,6 @@
 """Around the application: what every answer carries, and one line of log for every request."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -15,7 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALLER = "projectw.caller"
-"""Where in the ASGI scope the id of the user or runner stands, once it is known."""
+"""Where in the ASGI scope the caller stands once it is known, as ``{"user": ID}`` or ``{"runner": ID}``."""
 
 QUIET = ("/healthz", "/readyz", "/metrics")
 """Asked every few seconds by machines: logged at debug level."""
@@ -69,13 +70,12 @@ def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
     # The path only: what stands behind the question mark may be a secret or a person's search.
-    level = "debug" if scope["path"] in QUIET else "info"
     _log.log(
-        {"debug": 10, "info": 20}[level],
+        logging.DEBUG if scope["path"] in QUIET else logging.INFO,
         "request",
         method=scope["method"],
         path=scope["path"],
         status=status,
         ms=round(seconds * 1000, 1),
-        **({"caller": scope[CALLER]} if CALLER in scope else {}),
+        **scope.get(CALLER, {}),
     )

@@ -4,18 +4,24 @@ import base64
 import hashlib
 from collections import defaultdict
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import msgspec
 from markupsafe import Markup
-from quart import Response
 
 _PAGES = resources.files("projectw_server.api") / "pages"
 
 
-def page(document: dict[str, Any]) -> Response:
-    """Return the page for ``document``, under a policy that allows its own style sheet and nothing else."""
+class Page(NamedTuple):
+    """A page, and the policy (Content-Security-Policy) under which it is shown."""
+
+    html: str
+    policy: str
+
+
+def render(document: dict[str, Any]) -> Page:
+    """Return the page for ``document``; its policy allows its own style sheet and nothing else."""
     style = (_PAGES / "docs.css").read_text("utf-8")
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
         (_PAGES / "docs.html").read_text("utf-8")
@@ -29,11 +35,7 @@ def page(document: dict[str, Any]) -> Response:
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return Response(
-        html,
-        content_type="text/html; charset=utf-8",
-        headers={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"},
-    )
+    return Page(html, f"{policy}; frame-ancestors 'none'")
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[tuple[str, str, dict[str, Any]]]]:

@@ -31,7 +31,8 @@ class Door:
 
     ``takes`` is decoded from the JSON body and passed as ``body``, ``query`` from the query string and passed
     as ``query``, ids in the path by their names. Where ``gives`` is None the answer is 204, or whatever response
-    the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON.
+    the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON,
+    ``headers`` those request headers that mean something here; they are told in the document, the handler reads them.
     A ``tight`` door is one at which passwords or tokens could be guessed.
     """
 
@@ -44,6 +45,7 @@ class Door:
     status: int = 200
     accepts: tuple[str, ...] = ()
     produces: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     tight: bool = False
 
 

@@ -24,7 +24,7 @@ HEADERS = {
 }
 
 
-@doors.door("GET", routes.EVENTS, Who.USER)
+@doors.door("GET", routes.EVENTS, Who.USER, produces=("text/event-stream",), headers=("Last-Event-ID",))
 async def stream_events(person: Person) -> Response:
     """Stream the changes of the user's jobs as server-sent events, from ``Last-Event-ID`` on if it is given.
 

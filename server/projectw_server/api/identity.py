@@ -89,7 +89,9 @@ async def admit(who: Who) -> Caller | None:
     if caller is None:
         raise Unauthorized("The token is not valid, has run out, or was revoked; sign in again")
     # Told to the access log, which lies outside the application.
-    cast("dict[str, Any]", request.scope)[CALLER] = caller.id
+    cast("dict[str, Any]", request.scope)[CALLER] = {
+        "runner" if isinstance(caller, RunnerIdentity) else "user": caller.id
+    }
     _check_kind(caller, who)
     return caller
 

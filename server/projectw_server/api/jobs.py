@@ -79,7 +79,9 @@ async def get_segments(person: Person, id: str, query: SegmentQuery) -> SegmentL
     return await services().transcripts.since(person.id, id, query.since)
 
 
-@doors.door("GET", routes.JOB_TRANSCRIPT, Who.USER, query=TranscriptQuery)
+@doors.door(
+    "GET", routes.JOB_TRANSCRIPT, Who.USER, query=TranscriptQuery, produces=tuple(MEDIA_TYPES.values())
+)
 async def get_transcript(person: Person, id: str, query: TranscriptQuery) -> Response:
     """Return the finished transcript in one of the formats."""
     if query.format not in FORMATS:
@@ -89,7 +91,7 @@ async def get_transcript(person: Person, id: str, query: TranscriptQuery) -> Res
     return Response(text, headers=headers, content_type=MEDIA_TYPES[query.format])
 
 
-@doors.door("GET", routes.JOB_AUDIO, Who.USER)
+@doors.door("GET", routes.JOB_AUDIO, Who.USER, produces=("application/octet-stream",), headers=("Range",))
 async def get_audio(person: Person, id: str) -> Response:
     """Return the recording as it was uploaded, or a range of it."""
     row = await services().jobs.row(person, id)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from quart import Quart
 from quart_schema import HttpSecurityScheme, Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing.rules import Rule
 
+from projectw_server.api.docs_page import Page, render
 from projectw_server.api.doors import Door
 from projectw_server.api.identity import Who
 from projectw_server.api.problems import CONTENT_TYPE as PROBLEM
@@ -30,6 +32,16 @@ _SECURITY: dict[Who, list[dict[str, list[str]]]] = {
 
 class Provider(OpenAPIProvider):
     """Describes each route by its door; Quart-Schema's own way loses all but one of nested message types."""
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The whole document: the routes do not change while the app lives."""
+        return self.schema()
+
+    @cached_property
+    def page(self) -> Page:
+        """The document as a page for people."""
+        return render(self.made)
 
     def generate_rules(self) -> Iterable[Rule]:
         """Return the rules that have a door, by path."""
@@ -54,7 +66,7 @@ class Provider(OpenAPIProvider):
             "summary": summary.strip(),
             "description": description.strip(),
             "security": _SECURITY[door.who],
-            "parameters": [*_path_parameters(rule), *_query_parameters(door, components)],
+            "parameters": [*_plain_parameters(rule, door), *_query_parameters(door, components)],
             "responses": _responses(door, known),
         }
         if body := _request_body(door, known):
@@ -94,15 +106,17 @@ def install(app: Quart) -> None:
     )
 
 
-def document(app: Quart) -> dict[str, Any]:
-    """Return the OpenAPI document of ``app``."""
-    provider: OpenAPIProvider = app.extensions[EXTENSION].openapi_provider
-    return provider.schema()
+def provider_of(app: Quart) -> Provider:
+    """Return what describes ``app``; it does so once, at the first call."""
+    provider: Provider = app.extensions[EXTENSION].openapi_provider
+    return provider
 
 
-def _path_parameters(rule: Rule) -> Iterable[dict[str, Any]]:
+def _plain_parameters(rule: Rule, door: Door) -> Iterable[dict[str, Any]]:
     for name in sorted(rule.arguments):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in door.headers:
+        yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
 
 
 def _query_parameters(door: Door, components: dict[str, Any]) -> Iterable[dict[str, Any]]:

@@ -10,10 +10,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from quart import Response, current_app
 
 from projectw_server.accounts.principals import Person
-from projectw_server.api import docs_page, openapi
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
+from projectw_server.api.openapi import provider_of
 from projectw_shared import __version__, routes
 from projectw_shared.errors import Unavailable
 from projectw_shared.formats import FORMATS
@@ -39,12 +39,12 @@ async def about() -> About:
         name=settings.name,
         version=__version__,
         source_code=settings.source_code,
-        signup=settings.signup,
-        allowed_email_domains=settings.allowed_email_domains,
+        signup="closed",
+        allowed_email_domains=[],
         models=list(MODELS),
         formats=list(FORMATS),
         max_upload_bytes=settings.max_upload_bytes,
-        retention_days=settings.retention_days,
+        retention_days=None,
     )
 
 
@@ -91,10 +91,15 @@ async def metrics(*_: Person) -> Response:
 @doors.door("GET", routes.OPENAPI, Who.ANYONE, produces=("application/json",))
 async def openapi_document() -> Response:
     """Give the OpenAPI document of this API."""
-    return Response(msgspec.json.encode(openapi.document(current_app)), content_type="application/json")
+    return Response(msgspec.json.encode(provider_of(current_app).made), content_type="application/json")
 
 
 @doors.door("GET", routes.DOCS, Who.ANYONE, produces=("text/html",))
 async def docs() -> Response:
     """Show this API to people."""
-    return docs_page.page(openapi.document(current_app))
+    page = provider_of(current_app).page
+    return Response(
+        page.html,
+        content_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": page.policy},
+    )

@@ -89,7 +89,14 @@ async def unregister(runner: RunnerIdentity, body: Unregister) -> object:
     return Nothing
 
 
-@doors.door("GET", routes.RUNNER_AUDIO, Who.RUNNER, query=LeaseQuery)
+@doors.door(
+    "GET",
+    routes.RUNNER_AUDIO,
+    Who.RUNNER,
+    query=LeaseQuery,
+    produces=("application/octet-stream",),
+    headers=("Range", "If-Range"),
+)
 async def get_leased_audio(runner: RunnerIdentity, id: str, query: LeaseQuery) -> Response:
     """Return the recording of the job that the runner holds, or a range of it."""
     row = await services().leases.audio_of(runner.id, id, query.lease)

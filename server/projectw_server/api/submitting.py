@@ -38,7 +38,16 @@ class SubmitQuery(Struct, frozen=True):
     settings: Annotated[str, Meta(max_length=65536)] | None = None
 
 
-@doors.door("POST", routes.JOBS, Who.USER, query=SubmitQuery, gives=Job, status=201)
+@doors.door(
+    "POST",
+    routes.JOBS,
+    Who.USER,
+    query=SubmitQuery,
+    accepts=("application/octet-stream", "audio/*", "video/*", "multipart/form-data"),
+    headers=("Idempotency-Key",),
+    gives=Job,
+    status=201,
+)
 async def create_job(person: Person, query: SubmitQuery) -> Response:
     """Submit a recording: as the raw body, or as multipart/form-data with ``file`` and optional ``settings``.
 

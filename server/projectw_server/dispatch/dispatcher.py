@@ -7,6 +7,9 @@ milliseconds. One task matches: the runner that has waited longest gets the firs
 import asyncio
 from datetime import UTC, datetime
 
+import structlog
+from tortoise.exceptions import BaseORMException
+
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.clock import Clock
 from projectw_server.db import Row
@@ -17,8 +20,13 @@ from projectw_server.jobs.moves import Moves
 from projectw_shared.errors import Unavailable
 from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, Result
 
+RETRY_SECONDS = 1.0
+"""Pause after a failed assignment."""
+
 REPEATED_NEWS_SECONDS = 1.0
 """A runner that has been told to abort or drain hears it again after this at the earliest."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
@@ -138,8 +146,14 @@ class Dispatcher:
         while True:
             await self._something_to_match.wait()
             self._something_to_match.clear()
-            while (waiter := self._waiters.next_idle()) and await self._match_one(waiter):
-                pass
+            try:
+                while (waiter := self._waiters.next_idle()) and await self._match_one(waiter):
+                    pass
+            except (BaseORMException, OSError) as error:
+                # A database that is busy or full for a while must not end dispatching for ever.
+                _log.error("no job could be assigned", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                self._something_to_match.set()
 
     async def _match_one(self, waiter: Waiter) -> bool:
         """Claim the first job for ``waiter``; tell whether there was one."""

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from projectw_shared.config.document import FromEnvironment
+from projectw_shared.config.document import ENV_TAG, FromEnvironment, UnsetVariable
 from projectw_shared.config.mistakes import Mistake, Place, dotted
 from projectw_shared.config.schemas import alternatives, resolve
 from projectw_shared.config.wording import expected, found
@@ -122,7 +122,7 @@ class _Checker:
         return self._mistake((*place, key), f"is required; expected {expected(schema, self._root)}")
 
     def _foreign(self, value: Any, place: Place) -> Iterator[Blame]:
-        """Find what YAML knows and JSON does not: no schema would say it in a helpful way."""
+        """Find what the schema would not tell in a helpful way: what YAML knows and JSON does not, and gaps."""
         if isinstance(value, dict):
             for key, inner in value.items():
                 if not isinstance(key, str):
@@ -131,6 +131,12 @@ class _Checker:
         elif isinstance(value, list):
             for index, inner in enumerate(value):
                 yield from self._foreign(inner, (*place, index))
+        elif isinstance(value, UnsetVariable):
+            message = (
+                f"the environment variable {value} is not set; set it, "
+                f"or give a default as in {ENV_TAG} ${{{value}:default}}"
+            )
+            yield place, Mistake(dotted(place), value.line, message)
         elif isinstance(value, datetime.date):
             yield self._mistake(place, f"found the date {value}; put it in quotes")
         elif isinstance(value, float) and not math.isfinite(value):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pyaml_env
 import yaml
@@ -20,6 +20,17 @@ class FromEnvironment(str):
     """A text that came through ``!ENV`` and may stand for a number or a truth value."""
 
     __slots__ = ()
+
+
+class UnsetVariable(str):
+    """Stands where a variable is missing; whether anyone wants the value is not known while reading.
+
+    The text is the variable's name, ``line`` where it is asked for.
+    """
+
+    __slots__ = ("line",)
+
+    line: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ def read_document(file: Path, environ: Mapping[str, str]) -> Document:
     text = _read_text(file)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        mistakes = list(_mistakes_in(root, (), environ, set(), set())) if root else []
+        mistakes = list(_mistakes_in(root, (), set(), set())) if root else []
         if mistakes:
             raise ConfigError(mistakes, file)
         values = {} if root is None else _construct(text, environ)
@@ -75,7 +86,7 @@ def _read_text(file: Path) -> str:
 def _construct(text: str, environ: Mapping[str, str]) -> Any:
     # pyaml-env adds its constructor to the class that it is handed, and by default to the global SafeLoader:
     # each reading gets a class of its own.
-    loader = type("_PrivateLoader", (_MarkingLoader,), {})
+    loader = type("_PrivateLoader", (_MarkingLoader,), {"environ": environ})
     # It also reads os.environ by itself: a copy of the function whose globals hold our mapping does not.
     original = pyaml_env.parse_config
     names = {**original.__globals__, "os": SimpleNamespace(environ=environ)}
@@ -84,14 +95,22 @@ def _construct(text: str, environ: Mapping[str, str]) -> Any:
 
 
 class _MarkingLoader(yaml.SafeLoader):
+    environ: ClassVar[Mapping[str, str]]
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         value = super().construct_object(node, deep)
-        return FromEnvironment(value) if node.tag == ENV_TAG and isinstance(value, str) else value
+        if node.tag != ENV_TAG:
+            return value
+        for name, default in _VARIABLE.findall(node.value):
+            if not default and name not in self.environ:
+                # pyaml-env would put "N/A" there.
+                unset = UnsetVariable(name)
+                unset.line = node.start_mark.line + 1
+                return unset
+        return FromEnvironment(value) if isinstance(value, str) else value
 
 
-def _mistakes_in(
-    node: yaml.Node, place: Place, environ: Mapping[str, str], seen: set[int], around: set[int]
-) -> Iterator[Mistake]:
+def _mistakes_in(node: yaml.Node, place: Place, seen: set[int], around: set[int]) -> Iterator[Mistake]:
     """Walk the nodes: aliases make them a graph, so each is looked at once, and never within itself."""
     if id(node) in around:
         yield _mistake(node, place, "this alias contains itself")
@@ -99,14 +118,14 @@ def _mistakes_in(
         return
     seen.add(id(node))
     around = around | {id(node)}
-    yield from _tag_mistakes(node, place, environ)
+    yield from _tag_mistakes(node, place)
     if isinstance(node, yaml.MappingNode):
         yield from _duplicate_keys(node, place)
         for key, value in node.value:
-            yield from _mistakes_in(value, (*place, str(key.value)), environ, seen, around)
+            yield from _mistakes_in(value, (*place, str(key.value)), seen, around)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            yield from _mistakes_in(value, (*place, index), environ, seen, around)
+            yield from _mistakes_in(value, (*place, index), seen, around)
 
 
 def _duplicate_keys(node: yaml.MappingNode, place: Place) -> Iterator[Mistake]:
@@ -122,7 +141,7 @@ def _duplicate_keys(node: yaml.MappingNode, place: Place) -> Iterator[Mistake]:
         first.setdefault(name, key.start_mark.line + 1)
 
 
-def _tag_mistakes(node: yaml.Node, place: Place, environ: Mapping[str, str]) -> Iterator[Mistake]:
+def _tag_mistakes(node: yaml.Node, place: Place) -> Iterator[Mistake]:
     if node.tag != ENV_TAG:
         if node.tag not in yaml.SafeLoader.yaml_constructors:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
@@ -135,13 +154,6 @@ def _tag_mistakes(node: yaml.Node, place: Place, environ: Mapping[str, str]) -> 
         if default == ":":
             yield _mistake(
                 node, place, f"${{{name}:}} has no default; write ${{{name}}} or ${{{name}:default}}"
-            )
-        elif not default and name not in environ:
-            yield _mistake(
-                node,
-                place,
-                f"the environment variable {name} is not set; set it, "
-                f"or give a default as in {ENV_TAG} ${{{name}:default}}",
             )
 
 
