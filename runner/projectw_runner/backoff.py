@@ -7,7 +7,7 @@ from projectw_shared.errors import ProjectWError, TooManyRequests, Unreachable
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
-LONGEST_RETRY_AFTER = 60.0
+LONGEST_RETRY_AFTER = 20.0
 """Seconds. What a server asks for beyond this is not believed: a lease would be lost meanwhile."""
 
 

@@ -24,7 +24,7 @@ async def signed_in(
 ) -> AsyncIterator[Pilot[None]]:
     """Run the app until the block is left; it has a line to the server when the block begins."""
     app = ProjectWApp(settings, token=token)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await shows(pilot, lambda: [bar.connected for bar in app.screen.query(ConnectionBar)] == [True])
         yield pilot
 

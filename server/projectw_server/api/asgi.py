@@ -15,6 +15,9 @@ from quart.wrappers.request import Body
 BUFFERED_BYTES = 1024 * 1024
 """How much of a body waits in memory before the client has to."""
 
+BODILESS = frozenset({"GET", "HEAD"})
+"""Methods whose body has no meaning (RFC 9110, 9.3.1) and is dropped."""
+
 
 class BoundedBody(Body):
     """A body that is read by iteration and holds at most one chunk more than ``BUFFERED_BYTES``."""
@@ -52,7 +55,8 @@ class BoundedConnection(ASGIHTTPConnection):
         while True:
             message = await receive()
             if message["type"] == "http.request":
-                await body.put(message.get("body", b""))
+                # Nobody reads the body of a GET: waiting for that would hide that the client has gone.
+                await body.put(b"" if request.method in BODILESS else message.get("body", b""))
                 if not message.get("more_body", False):
                     body.set_complete()
             elif message["type"] == "http.disconnect":

@@ -1,8 +1,8 @@
 """OpenAI's Whisper: its model and its decoding, with a loop over windows that is ours.
 
-The data flow through the modules: ``loading`` brings the weights, ``windows`` cuts the samples, ``levels`` knows how loud they were, ``hearing`` makes
-the encoder's view of a window, ``decoding`` its tokens, ``splitting`` segments of them, ``words`` their words;
-``context`` gives the next window its prompt, and ``engine`` is the loop.
+The data flow through the modules: ``loading`` brings the weights, ``levels`` knows how loud the samples were,
+``windows`` cuts them, ``hearing`` makes the encoder's view of a window, ``decoding`` its tokens, ``splitting``
+segments of them, ``words`` their words; ``context`` gives the next window its prompt, ``engine`` is the loop.
 """
 
 import os

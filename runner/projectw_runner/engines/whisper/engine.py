@@ -16,7 +16,7 @@ from projectw_runner.engines.whisper import loading
 from projectw_runner.engines.whisper.choosing import choose_model
 from projectw_runner.engines.whisper.context import Context
 from projectw_runner.engines.whisper.decoding import Decoded, decode
-from projectw_runner.engines.whisper.hearing import hear, is_silent, language_of
+from projectw_runner.engines.whisper.hearing import hear, is_silent, language_of, level_of
 from projectw_runner.engines.whisper.levels import Levelled
 from projectw_runner.engines.whisper.splitting import Draft, Split, split
 from projectw_runner.engines.whisper.windows import FRAMES_PER_SECOND, Window, Windows

@@ -55,7 +55,10 @@ def hear(model: Whisper, window: Window, level: float) -> Heard:
 
 def _mel(model: Whisper, samples: NDArray[np.float32]) -> torch.Tensor:
     padding = max(N_SAMPLES - len(samples), 0)
-    return log_mel_spectrogram(torch.from_numpy(samples), model.dims.n_mels, padding, device=model.device)
+    mel: torch.Tensor = log_mel_spectrogram(
+        torch.from_numpy(samples), model.dims.n_mels, padding, device=model.device
+    )
+    return mel
 
 
 def is_half(model: Whisper) -> bool:

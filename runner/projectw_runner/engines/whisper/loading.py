@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 import whisper
 from whisper.model import ModelDimensions, Whisper
+from whisper.tokenizer import get_tokenizer
 
 from projectw_runner.failures import JobFailure
 
@@ -43,7 +45,15 @@ def load(name: str, path: Path, device: torch.device) -> Whisper:
         if device.type == "cuda":
             halve(model)
         model.requires_grad_(False)
+        read_vocabulary(model.is_multilingual, model.num_languages)
         return model.eval().to(device)
+
+
+def read_vocabulary(is_multilingual: bool, num_languages: int) -> None:
+    """Read the tokenizer's vocabulary, which whisper then keeps; it forgets to close the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        get_tokenizer(is_multilingual, num_languages=num_languages)
 
 
 def halve(model: Whisper) -> None:

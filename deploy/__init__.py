@@ -1,0 +1,1 @@
+"""The programs put together on one machine: for the demonstration, the journeys and the benchmarks."""

@@ -1,0 +1,114 @@
+"""A whole installation in one folder: a server, its accounts, runners, and a person's terminal."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.programs import SCRIPTS, Program, ProgramFailed, end_all
+
+CONFIGURATION = ("PROJECTW_", "XDG_CONFIG")
+"""Variables of the surroundings that would change what the programs do here."""
+
+
+class Installation:
+    """The programs of this environment, configured to live in ``folder`` and nowhere else.
+
+    Checkpoints alone are shared with the user: they come from the user's cache unless a runner is told otherwise.
+    """
+
+    def __init__(self, folder: Path, *, server: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.url = ""
+        self.programs: list[Program] = []
+        self._port = 0
+        settings = {"data_dir": str(folder / "data"), "host": "127.0.0.1", "min_free_bytes": 0}
+        self.server_config = self._write("server.yaml", {"server": {**settings, **(server or {})}})
+
+    @property
+    def client_config(self) -> Path:
+        """The configuration of the person's terminal."""
+        tui = {"server_url": self.url, "state_dir": str(self.folder / "session"), "use_keyring": False}
+        return self._write("tui.yaml", {"tui": tui})
+
+    def add_user(self, email: str, password: str, *, admin: bool = False) -> None:
+        """Make an account."""
+        flags = ["--admin"] if admin else []
+        self._must("projectw-server", "user", "add", email, *flags, "--password-stdin", stdin=password)
+
+    def add_runner(self, name: str) -> str:
+        """Return the token of a new runner."""
+        return self._must("projectw-server", "runner", "add", name).stdout.strip()
+
+    def serve(self, *, pin: int | None = None) -> Program:
+        """Start the server and return when it answers; after the first time on the same port as before."""
+        words = [SCRIPTS / "projectw-server", "--config", self.server_config, "serve"]
+        program = self._start([*words, "--port", str(self._port)], "server.log", pin=pin)
+        found = program.wait_for(r"listening on (http://\S+:(\d+))")
+        self.url, self._port = found[1], int(found[2])
+        return program
+
+    def start_runner(self, name: str, token: str, **settings: Any) -> Program:
+        """Start a runner; ``settings`` are those of the ``runner:`` section."""
+        ours = {"server_url": self.url, "token": token, "name": name, "work_dir": str(self.folder / name)}
+        config = self._write(f"{name}.yaml", {"runner": {**ours, **settings}})
+        return self._start([SCRIPTS / "projectw-runner", "--config", config, "run"], f"{name}.log")
+
+    def client(
+        self, *arguments: str | Path, stdin: str | None = None, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a ``projectw`` command to its end and return what it said; whatever its exit code."""
+        return self.command("projectw", *arguments, stdin=stdin, timeout=timeout)
+
+    def start_client(self, *arguments: str | Path, log: str = "client.log") -> Program:
+        """Start a ``projectw`` command that goes on for a while."""
+        return self._start([SCRIPTS / "projectw", "--config", self.client_config, *arguments], log)
+
+    def command(
+        self, program: str, *arguments: str | Path, stdin: str | None = None, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the programs to its end, with the configuration of its kind."""
+        config = self.client_config if program == "projectw" else self.server_config
+        return subprocess.run(  # noqa: S603  our own programs
+            [SCRIPTS / program, "--config", config, *arguments],
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment(),
+            start_new_session=True,
+            check=False,
+        )
+
+    def close(self) -> None:
+        """End everything: runners first, so that they can take their leave."""
+        # All are told at once, and then waited for one by one.
+        for program in self.programs[1:]:
+            if program.returncode is None:
+                program.send(signal.SIGTERM)
+        end_all(reversed(self.programs))
+
+    def _must(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        done = self.command(program, *arguments, stdin=stdin)
+        if done.returncode:
+            raise ProgramFailed(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    def _start(self, words: list[str | Path], log: str, *, pin: int | None = None) -> Program:
+        program = Program(words, self.folder / log, environment=environment(), pin=pin)
+        self.programs.append(program)
+        return program
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> Path:
+        path = self.folder / name
+        path.touch(mode=0o600)  # it may hold a token
+        path.write_text(json.dumps(document))  # JSON is YAML
+        return path
+
+
+def environment() -> dict[str, str]:
+    """Return the surroundings without what would configure our programs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(CONFIGURATION)}
