@@ -27,12 +27,7 @@ class Installation:
         self._port = 0
         settings = {"data_dir": str(folder / "data"), "host": "127.0.0.1", "min_free_bytes": 0}
         self.server_config = self._write("server.yaml", {"server": {**settings, **(server or {})}})
-
-    @property
-    def client_config(self) -> Path:
-        """The configuration of the person's terminal."""
-        tui = {"server_url": self.url, "state_dir": str(self.folder / "session"), "use_keyring": False}
-        return self._write("tui.yaml", {"tui": tui})
+        self.client_config = folder / "tui.yaml"
 
     def add_user(self, email: str, password: str, *, admin: bool = False) -> None:
         """Make an account."""
@@ -49,6 +44,8 @@ class Installation:
         program = self._start([*words, "--port", str(self._port)], "server.log", pin=pin)
         found = program.wait_for(r"listening on (http://\S+:(\d+))")
         self.url, self._port = found[1], int(found[2])
+        state = {"state_dir": str(self.folder / "session"), "use_keyring": False}
+        self._write(self.client_config.name, {"tui": {"server_url": self.url, **state}})
         return program
 
     def start_runner(self, name: str, token: str, **settings: Any) -> Program:

@@ -102,17 +102,24 @@ class Agent:
         """Return how the job ended, None if that is not ours to say."""
         working = asyncio.create_task(self._worker.run(job, held))
         ended = asyncio.create_task(held.ended.wait())
-        await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if held.ended.is_set() and not working.done():
-            self._log.info("job let go", job=job.id, because=held.ending and held.ending.name.lower())
-            if held.ending is Ending.EXPELLED:
-                self._stopping.set()
+        try:
+            await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if held.ended.is_set() and not working.done():
+                await self._let_go(working, held)
+            await asyncio.wait({working})
+        finally:
+            ended.cancel()
             working.cancel()
-            if not await self._settle(working, STEP_GRACE):
-                self._worker.abandon()
-        ended.cancel()
-        await asyncio.wait({working})
         return _answer(working, held)
+
+    async def _let_go(self, working: asyncio.Task[Result], held: Held) -> None:
+        """Cancel the work, which ends with its batch; do not wait for that for ever when this process is to leave."""
+        self._log.info("job let go", job=held.id, because=held.ending.name.lower() if held.ending else None)
+        if held.ending is Ending.EXPELLED:
+            self._stopping.set()
+        working.cancel()
+        if not await self._settle(working, STEP_GRACE):
+            self._worker.abandon()
 
     async def _settle(self, task: asyncio.Task[Any], grace: float) -> bool:
         """Wait for ``task``, once asked to stop for ``grace`` more seconds; tell whether it is done.

@@ -205,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.FAILED
     except ProjectWError as error:
         _say(_sentence(error))
-        return exit_code(error)
+        # A service manager must not start it again: two runners would take the token from each other for ever.
+        return Exit.NOT_ALLOWED if isinstance(error, SessionLost) else exit_code(error)
 
 
 def _sentence(error: ProjectWError) -> str:

@@ -152,9 +152,8 @@ class Held:
         if to < self._stored.next:
             self._marks.insert(0, self._stored)
             self._stored = _Mark(to, 0.0)
-        elif to > self._stored.next:
-            # It has more than it ever said: an answer was lost.
-            self._marks = [mark for mark in self._marks if mark.next >= to]
+        else:
+            # It may have more than it ever said: an answer was lost.
             self._stored = _Mark(to, self._stored.resume_at)
         self.news.set()
 

@@ -17,7 +17,7 @@ from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
 from projectw_server.clock import moment
-from projectw_server.db import Database, open_database
+from projectw_server.db import Database, DatabaseUnusable, open_database
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
 from projectw_shared import __version__
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), Exit.CONFIGURATION)
     except ProjectWError as error:
         return _fail(error.detail, exit_code(error))
-    except home.HomeError as error:
+    except (home.HomeError, DatabaseUnusable) as error:
         return _fail(str(error), Exit.FAILED)
     return result if isinstance(result, int) else Exit.DONE
 

@@ -17,6 +17,7 @@ from projectw_shared.transcripts import Segment
 Seconds = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
+LeaseNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -203,7 +204,7 @@ class HeldJob(Struct, frozen=True):
     """
 
     id: str
-    lease: int
+    lease: LeaseNumber
     progress: Fraction
     resume_at: Seconds | None = None
     duration: Seconds | None = None
@@ -261,7 +262,7 @@ class ResultError(JobError, frozen=True):
 class Result(Struct, frozen=True):
     """How a job ended at its runner: with a transcript of ``next`` segments, or with an error."""
 
-    lease: int
+    lease: LeaseNumber
     next: Count | None = None
     language: Annotated[str, Meta(max_length=8)] | None = None
     duration: Seconds | None = None

@@ -18,6 +18,9 @@ import pytest
 from numpy.typing import NDArray
 
 from projectw_runner.checkpoints import CheckpointError, CheckpointStore
+from projectw_runner.engines.whisper import calm_threads
+
+calm_threads()  # before any test imports torch
 
 _PACKAGE = "pocketsphinx"
 _VERSION = "5.1.1"

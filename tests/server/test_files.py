@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -34,12 +34,18 @@ class Watched:
         self._inner = inner
         self.read = 0
         self.open = 0
+        self.given: list[AsyncGenerator[bytes, None]] = []
+        """Kept, so that closing is not left to the garbage collector."""
 
     @property
     def size(self) -> int:
         return self._inner.size
 
-    async def pieces(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    def pieces(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+        self.given.append(self._counted(offset, length))
+        return self.given[-1]
+
+    async def _counted(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         self.open += 1
         pieces = self._inner.pieces(offset, length)
         try:
@@ -78,6 +84,19 @@ def client(app: Quart) -> Client:
     return app.test_client()
 
 
+@pytest.fixture
+async def port(app: Quart) -> AsyncIterator[int]:
+    """The port of a real server in front of ``app``."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none"))
+    task = asyncio.create_task(server._serve())
+    async with asyncio.timeout(30):
+        while not server.started:
+            await asyncio.sleep(0)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
 async def get(client: Client, **headers: str) -> tuple[Response, bytes]:
     response = await client.get(
         "/audio", headers={name.replace("_", "-"): value for name, value in headers.items()}
@@ -98,8 +117,13 @@ async def test_the_whole_comes_with_all_that_a_client_needs_to_check_and_resume(
     digest = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
     assert response.headers["Repr-Digest"] == f"sha-256=:{digest}:"
     assert response.headers["Content-Disposition"].startswith("attachment;")
-    assert response.timeout is None
     assert recording.open == 0
+
+
+async def test_a_slow_download_is_not_cut_by_the_frameworks_time_limit(app: Quart) -> None:
+    async with app.test_request_context("/audio"):
+        response = await app.view_functions["audio"]()
+    assert response.timeout is None
 
 
 @pytest.mark.parametrize(
@@ -192,13 +216,17 @@ async def test_what_the_client_has_is_not_sent_again(
     assert len(body) == recording.read == (0 if status == 304 else SIZE)
 
 
-async def test_head_tells_all_and_reads_nothing(client: Client, recording: Watched) -> None:
-    response = await client.head("/audio")
-    assert response.status_code == 200
-    assert response.headers["Content-Length"] == str(SIZE)
-    assert response.headers["ETag"] == ETAG
-    assert await response.get_data() == b""
+async def test_head_tells_all_and_reads_nothing(port: int, recording: Watched) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"HEAD /audio HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = (await reader.read()).decode()
+    assert answer.startswith("HTTP/1.1 200")
+    assert f"\r\ncontent-length: {SIZE}\r\n" in answer
+    assert f"\r\netag: {ETAG}\r\n" in answer
+    assert answer.endswith("\r\n\r\n")
     assert recording.read == 0
+    writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -221,21 +249,25 @@ def test_the_name_arrives_as_it_was_and_cannot_break_the_header(name: str) -> No
     assert (kind, options["filename"]) == ("attachment", name)
 
 
-async def test_the_file_is_closed_when_the_client_goes_away(app: Quart, recording: Watched) -> None:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none"))
-    task = asyncio.create_task(server._serve())
+async def test_the_file_is_closed_when_the_client_goes_away(port: int, recording: Watched) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    for _ in range(20):  # more than the buffers between the two ends hold
+        writer.write(b"GET /audio HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readexactly(1024)
+    assert recording.open == 1
+    assert recording.read < 20 * SIZE
+    writer.transport.abort()
     async with asyncio.timeout(30):
-        while not server.started:
-            await asyncio.sleep(0)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-        for _ in range(20):  # as many whole answers as no buffer of the kernel holds
-            writer.write(b"GET /audio HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readexactly(1024)
-        assert recording.open == 1
-        assert recording.read < 20 * SIZE
-        writer.transport.abort()
         while recording.open:
             await asyncio.sleep(0)
-        server.should_exit = True
-        await task
+
+
+async def test_an_answer_that_is_given_up_between_two_pieces_closes_the_file(
+    app: Quart, recording: Watched
+) -> None:
+    async with app.test_request_context("/audio"):
+        response = await app.view_functions["audio"]()
+    async with response.response as pieces:
+        assert await anext(aiter(pieces)) == CONTENT[: recording.read]
+        assert recording.open == 1
+    assert recording.open == 0

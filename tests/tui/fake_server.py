@@ -72,6 +72,8 @@ class FakeServer:
         self.upload_gate = asyncio.Event()
         self.upload_gate.set()
         self.forgets_events = False
+        self.breaks_uploads = 0
+        """How many of the next uploads are cut in the middle."""
         self.keys: dict[str, str] = {}
         self._log: list[tuple[int, bytes]] = []
         self._streams: dict[asyncio.Queue[bytes | None], bool] = {}
@@ -270,6 +272,11 @@ class FakeServer:
         async for chunk in request.content.iter_any():
             await self.upload_gate.wait()
             body += chunk
+            if self.breaks_uploads:
+                self.breaks_uploads -= 1
+                assert request.transport is not None
+                request.transport.close()
+                raise ConnectionResetError
         key = request.headers["Idempotency-Key"]
         if key not in self.keys:
             settings = msgspec.json.decode(request.query["settings"], type=JobSettings)

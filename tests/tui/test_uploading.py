@@ -44,6 +44,17 @@ async def test_a_try_that_passes_is_repeated_and_makes_one_job(
     assert fake.calls("POST", "/api/jobs") == 3
 
 
+async def test_a_connection_that_breaks_in_the_middle_is_mended(
+    fake: FakeServer, settings: TuiSettings, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading.random, "uniform", lambda *_: 0.0)
+    fake.breaks_uploads = 2
+    async with Client(settings, token=fake.grant()) as client:
+        job = await client.upload(recording, JobSettings())
+    assert fake.received == {job.id: recording.read_bytes()}
+    assert fake.calls("POST", "/api/jobs") == 3
+
+
 async def test_a_second_try_under_the_same_key_gives_the_job_that_the_first_made(
     fake: FakeServer, settings: TuiSettings, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, NoReturn
 
 import msgspec
-from textual.app import App
+from textual.app import App, InvalidThemeError
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
@@ -28,6 +29,8 @@ from projectw_tui.screens.help import HelpScreen
 from projectw_tui.screens.jobs import JobsScreen
 from projectw_tui.screens.login import LoginScreen
 from projectw_tui.settings import TuiSettings
+
+__all__ = ["InvalidThemeError", "ProjectWApp"]
 
 CALM = Theme(
     name="projectw",
@@ -97,7 +100,9 @@ class ProjectWApp(App[None]):
         client = self._signed_in()
         person = await client.email() or ""
         await self._show_only(JobsScreen(client, self._settings, person))
-        self._listening = self.run_worker(self._listen(Feed(client)), group="live", exit_on_error=False)
+        self._listening = self.run_worker(
+            partial(self._listen, Feed(client)), group="live", exit_on_error=False
+        )
 
     async def _ask_to_sign_in(self, reason: str = "") -> None:
         if self._listening is not None:
@@ -112,7 +117,9 @@ class ProjectWApp(App[None]):
 
     def on_login_screen_submitted(self, event: LoginScreen.Submitted) -> None:
         """Try to sign in."""
-        self.run_worker(self._sign_in(event), group="signing in", exclusive=True, exit_on_error=False)
+        _: Worker[None] = self.run_worker(
+            partial(self._sign_in, event), group="signing in", exclusive=True, exit_on_error=False
+        )
 
     async def _sign_in(self, event: LoginScreen.Submitted) -> None:
         try:

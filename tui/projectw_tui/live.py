@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 import msgspec
 
-from projectw_shared.errors import Internal, TooManyRequests, Unavailable, Unreachable
+from projectw_shared.errors import (
+    Forbidden,
+    Internal,
+    ProjectWError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
 from projectw_shared.events import EventName, ServerSentEvent, parse_events
 from projectw_shared.messages import Hello, Job, JobDeleted, SegmentsAdded
 from projectw_tui.client import Client
 
 PASSING = (Unreachable, Unavailable, TooManyRequests, Internal)
+"""Errors of a single request that a later one may not meet."""
 
 LONGEST_PAUSE = 20.0
 """Seconds between two tries to connect, at most."""
@@ -50,7 +59,7 @@ class Feed:
         self._hello: int | None = None
 
     async def news(self) -> AsyncGenerator[News, None]:
-        """Yield what happens, for ever. Raises a ``ProjectWError`` that does not pass: ``Unauthorized``."""
+        """Yield what happens, for ever. Raises Unauthorized and Forbidden, which no patience mends."""
         failures = 0
         while True:
             try:
@@ -60,7 +69,10 @@ class Feed:
                         for item in self._read(event):
                             yield item
                 reason = "the server closed the line"
-            except PASSING as error:
+            except (Unauthorized, Forbidden):
+                raise
+            except ProjectWError as error:
+                # Not only what passes by its nature: while a server is upgraded, a proxy answers in its place.
                 reason = error.detail
             pause = backoff(failures)
             failures += 1

@@ -30,6 +30,9 @@ async def stream_events(person: Person) -> Response:
 
     Events are ``hello``, ``job``, ``segments``, ``deleted`` and ``reset``. The stream ends with the sign-in.
     """
+    if request.method == "HEAD":
+        # The body would be left out, but only when it ends.
+        return Response(b"", headers=HEADERS, content_type="text/event-stream")
     last_seen = request.headers.get("Last-Event-ID")
     source = services().feed.stream(person.id, last_seen)
     response = Response(
@@ -42,17 +45,21 @@ async def stream_events(person: Person) -> Response:
 async def _lines(
     events: AsyncGenerator[ServerSentEvent, None], person: Person, sessions: Sessions
 ) -> AsyncIterator[bytes]:
-    """Encode ``events``, with a comment whenever it has been silent for a while."""
+    """Encode ``events``, with a comment from time to time, for as long as ``person`` is signed in."""
+    clock = asyncio.get_running_loop().time
+    look_at = clock() + KEEP_ALIVE_SECONDS
     waiting: asyncio.Future[ServerSentEvent] | None = None
     try:
         while True:
             # A task of its own, for a timeout must not cancel the generator in mid-step.
             waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait([waiting], timeout=KEEP_ALIVE_SECONDS)
-            if not done:
+            done, _ = await asyncio.wait([waiting], timeout=max(0.0, look_at - clock()))
+            if clock() >= look_at:
                 if not await sessions.is_open(person):
                     return
+                look_at = clock() + KEEP_ALIVE_SECONDS
                 yield KEEP_ALIVE
+            if not done:
                 continue
             try:
                 event = waiting.result()

@@ -1,8 +1,6 @@
 """Runners: what they call, and what an admin does with them."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 from quart import Response
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
@@ -15,6 +13,7 @@ from projectw_shared.messages import (
     CreatedRunner,
     Heartbeat,
     HeartbeatReply,
+    LeaseNumber,
     NewRunner,
     Nothing,
     Registered,
@@ -31,7 +30,7 @@ doors = Doors("runners")
 class LeaseQuery(Struct, frozen=True):
     """The lease under which a runner holds the job."""
 
-    lease: Annotated[int, Meta(ge=0)]
+    lease: LeaseNumber
 
 
 @doors.door("POST", routes.RUNNER_CREATE, Who.ADMIN, takes=NewRunner, gives=CreatedRunner, status=201)

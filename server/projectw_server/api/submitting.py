@@ -73,9 +73,10 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
     if settings is not None:
         jobs.check_settings(person, settings)
     with submitting.reserve(person, key):
-        if key is not None:
-            name = None if query.file_name is None else file_name_of(query.file_name)
-            known = await jobs.find_submitted(person, key, name, settings)
+        # What a form says stands in it: it is received before it can be compared.
+        if key is not None and not is_form:
+            name = file_name_of(query.file_name or "")
+            known = await jobs.find_submitted(person, key, name, settings or JobSettings())
             if known is not None:
                 await _linger()
                 return known

@@ -18,6 +18,8 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate
 
+from projectw_server.db.opening import explained
+
 T = TypeVar("T")
 Row = dict[str, Any]
 
@@ -118,6 +120,7 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     """Open the database at ``url``, bring its tables up to date, and close it at the end.
 
     Opened around the web server, not inside it: the server's start-up and its requests run in different tasks.
+    Raises ConfigError when the URL is wrong, DatabaseUnusable when what it names cannot be opened.
     """
     config = {
         "connections": {"default": _with_pragmas(url)},
@@ -129,11 +132,12 @@ async def open_database(url: str) -> AsyncIterator[Database]:
             }
         },
     }
-    try:
-        await migrate(config=config)
-    finally:
-        # Its connection has a thread of its own, which would keep a failed program alive.
-        await Tortoise.close_connections()
+    with explained(url):
+        try:
+            await migrate(config=config)
+        finally:
+            # Its connection has a thread of its own, which would keep a failed program alive.
+            await Tortoise.close_connections()
     await Tortoise.init(config=config, _enable_global_fallback=True)
     database = Database(get_connection("default"))
     try:

@@ -148,6 +148,19 @@ class Counter(Model):
         table = "counters"
 
 
+class Share(Model):
+    """The highest finish tag of a user's deleted jobs within a rank, which still counts for the next one."""
+
+    key = fields.BigIntField(primary_key=True)
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    rank = fields.IntField()
+    finish_tag = fields.FloatField()
+
+    class Meta:
+        table = "shares"
+        unique_together = (("owner", "rank"),)
+
+
 class VirtualTime(Model):
     """The start tag last served within a rank: where a user who comes now begins."""
 

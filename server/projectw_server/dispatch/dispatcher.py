@@ -5,26 +5,27 @@ milliseconds. One task matches: the runner that has waited longest gets the firs
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
-from tortoise.exceptions import BaseORMException
 
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.clock import Clock
 from projectw_server.db import Row
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.waiters import Waiter, Waiters
-from projectw_server.jobs.leases import Holder, Leases
+from projectw_server.jobs.leases import Holder, Leases, NotFree
 from projectw_server.jobs.moves import Moves
 from projectw_shared.errors import Unavailable
-from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, Result
-
-RETRY_SECONDS = 1.0
-"""Pause after a failed assignment."""
+from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, HeldJob, Result
 
 REPEATED_NEWS_SECONDS = 1.0
 """A runner that has been told to abort or drain hears it again after this at the earliest."""
+
+RETRY_SECONDS = 1.0
+"""When the database could not be asked for a job, it is asked again after this."""
 
 _log = structlog.get_logger(__name__)
 
@@ -35,100 +36,125 @@ class Dispatcher:
     def __init__(
         self, leases: Leases, fleet: Fleet, moves: Moves, clock: Clock, *, heartbeat_seconds: float
     ) -> None:
+        self.waiters = Waiters()
         self._leases = leases
         self._fleet = fleet
         self._clock = clock
         self._max_wait = heartbeat_seconds
-        self._waiters = Waiters()
         self._something_to_match = asyncio.Event()
-        self._told: dict[str, tuple[bool, bool]] = {}
+        self._told: dict[str, tuple[str, bool, bool]] = {}
         self._is_closed = False
         moves.on_queued.append(self._something_to_match.set)
-        moves.on_news.append(self._waiters.end_job)
-        fleet.on_news.append(self._waiters.end_runner)
+        moves.on_news.append(self.waiters.end_job)
+        fleet.on_news.append(self.waiters.end_runner)
 
     async def heartbeat(self, runner: RunnerIdentity, beat: Heartbeat) -> HeartbeatReply:
         """Answer a heartbeat, at once or within ``beat.wait`` seconds.
 
         Raises SessionLost, LeaseLost or Gap as the contract says.
         """
-        holder, row = await self._fleet.holder(runner, beat.session)
         wait = min(beat.wait, self._max_wait)
-        if beat.job is not None:
-            abort = await self._leases.beat(holder, beat.job)
-            if beat.job.segments or wait <= 0:
-                return self._reply(holder, row, None, abort)
-            return await self._hold_working(holder, runner, beat, row, wait, abort=abort)
-        if assignment := await self._leases.held_by(holder):
-            return self._reply(holder, row, assignment, abort=False)
-        return await self._hold_idle(holder, runner, row, wait)
+        if wait <= 0 or (beat.job is not None and beat.job.segments):
+            return await self._at_once(runner, beat)
+        waiter = Waiter(runner.id, beat.session, beat.job.id if beat.job else None)
+        async with self._listening(waiter):
+            if beat.job is None:
+                return await self._idle(runner, waiter, wait)
+            return await self._working(runner, waiter, beat.job, wait)
 
-    async def _hold_working(
-        self,
-        holder: Holder,
-        runner: RunnerIdentity,
-        beat: Heartbeat,
-        row: Row,
-        wait: float,
-        *,
-        abort: bool,
-    ) -> HeartbeatReply:
-        assert beat.job is not None
-        news = (abort, bool(row["draining"]))
-        if any(news):
-            if self._told.get(holder.session) != news:
-                return self._reply(holder, row, None, abort)
-            wait = min(wait, REPEATED_NEWS_SECONDS)
-        await self._hold(Waiter(holder, beat.job.id, wants_job=False), wait)
-        holder, row = await self._fleet.holder(runner, beat.session)
-        # Looked at, not renewed: that the line is open does not prove that the runner still lives.
-        abort = await self._leases.is_to_abort(holder, beat.job.id, beat.job.lease)
-        return self._reply(holder, row, None, abort)
-
-    async def _hold_idle(
-        self, holder: Holder, runner: RunnerIdentity, row: Row, wait: float
-    ) -> HeartbeatReply:
-        may_work = not (row["cordoned"] or row["draining"])
-        if wait <= 0:
-            assignment = await self._claim_now(holder) if may_work else None
-            return self._reply(holder, row, assignment, abort=False)
-        if row["draining"]:
-            if self._told.get(holder.session) != (False, True):
-                return self._reply(holder, row, None, abort=False)
-            wait = min(wait, REPEATED_NEWS_SECONDS)
-        assignment = await self._hold(Waiter(holder, None, wants_job=may_work), wait)
-        if assignment is None:
-            holder, row = await self._fleet.holder(runner, holder.session)
-        return self._reply(holder, row, assignment, abort=False)
-
-    async def _hold(self, waiter: Waiter, seconds: float) -> Assignment | None:
+    @asynccontextmanager
+    async def _listening(self, waiter: Waiter) -> AsyncIterator[None]:
+        """Let news reach ``waiter`` before anything is read, so that none falls in between."""
         if self._is_closed:
             raise Unavailable("The server is stopping; come back in a moment")
-        self._waiters.add(waiter)
-        if waiter.wants_job:
+        older = self.waiters.add(waiter)
+        try:
+            if older is not None:
+                await older.settled.wait()
+            yield
+        finally:
+            self.waiters.remove(waiter)
+
+    async def _at_once(self, runner: RunnerIdentity, beat: Heartbeat) -> HeartbeatReply:
+        holder, row = await self._fleet.holder(runner, beat.session)
+        if beat.job is not None:
+            return self._reply(holder, row, None, await self._leases.beat(holder, beat.job))
+        assignment = await self._leases.held_by(holder)
+        if assignment is None and _may_work(row):
+            assignment = await self._claim_now(holder)
+        return self._reply(holder, row, assignment, abort=False)
+
+    async def _working(
+        self, runner: RunnerIdentity, waiter: Waiter, job: HeldJob, wait: float
+    ) -> HeartbeatReply:
+        holder, row = await self._fleet.holder(runner, waiter.session)
+        abort = await self._leases.beat(holder, job)
+        if abort or row["draining"]:
+            if self._is_news(holder, row, abort):
+                return self._reply(holder, row, None, abort)
+            wait = min(wait, REPEATED_NEWS_SECONDS)
+        await waiter.wait(wait)
+        if not waiter.is_dismissed:
+            holder, row = await self._fleet.holder(runner, waiter.session)
+            # Looked at, not renewed: that the line is open does not prove that the runner still lives.
+            abort = await self._leases.is_to_abort(holder, job.id, job.lease)
+        return self._reply(holder, row, None, abort)
+
+    async def _idle(self, runner: RunnerIdentity, waiter: Waiter, wait: float) -> HeartbeatReply:
+        holder, row = await self._fleet.holder(runner, waiter.session)
+        if assignment := await self._leases.held_by(holder):
+            return self._reply(holder, row, assignment, abort=False)
+        if row["draining"]:
+            if self._is_news(holder, row, abort=False):
+                return self._reply(holder, row, None, abort=False)
+            wait = min(wait, REPEATED_NEWS_SECONDS)
+        if _may_work(row):
+            waiter.holder = holder
             self._something_to_match.set()
+        assignment = await self._wait_for_job(waiter, wait)
+        if assignment is None and not waiter.is_dismissed:
+            holder, row = await self._fleet.holder(runner, waiter.session)
+        return self._reply(holder, row, assignment, abort=False)
+
+    async def _wait_for_job(self, waiter: Waiter, seconds: float) -> Assignment | None:
         try:
             return await waiter.wait(seconds)
+        except asyncio.CancelledError:
+            if (assignment := waiter.assignment) is not None:
+                # Answered in the very moment in which its client went away.
+                await self._give_back(waiter, assignment)
+            raise
+
+    async def _give_back(self, waiter: Waiter, assignment: Assignment) -> None:
+        """Queue again, as if it had never been assigned, a job whose runner did not hear of it."""
+        waiter.settled.clear()
+        try:
+            await self._leases.hand_back(assignment.id, assignment.lease)
         finally:
-            self._waiters.remove(waiter)
+            waiter.settled.set()
 
     async def _claim_now(self, holder: Holder) -> Assignment | None:
         """Claim for a runner that does not wait; if its client goes away meanwhile, the job goes back."""
         claiming = asyncio.create_task(self._leases.claim(holder))
         try:
             return await asyncio.shield(claiming)
+        except NotFree:
+            return await self._leases.held_by(holder)
         except asyncio.CancelledError:
             assignment = await claiming
             if assignment is not None:
-                await asyncio.shield(self._leases.hand_back(assignment.id, assignment.lease))
+                await self._leases.hand_back(assignment.id, assignment.lease)
             raise
+
+    def _is_news(self, holder: Holder, row: Row, abort: bool) -> bool:
+        return self._told.get(holder.runner_id) != (holder.session, abort, bool(row["draining"]))
 
     def _reply(self, holder: Holder, row: Row, assignment: Assignment | None, abort: bool) -> HeartbeatReply:
         drain = bool(row["draining"])
         if abort or drain:
-            self._told[holder.session] = (abort, drain)
+            self._told[holder.runner_id] = (holder.session, abort, drain)
         else:
-            self._told.pop(holder.session, None)
+            self._told.pop(holder.runner_id, None)
         return HeartbeatReply(job=assignment, abort=abort, drain=drain, server_time=datetime.now(UTC))
 
     async def finish(self, runner: RunnerIdentity, job_id: str, result: Result) -> None:
@@ -137,9 +163,10 @@ class Dispatcher:
 
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
         """End a session, and its held heartbeat with it."""
+        # Before the session is gone: what ends by its own doing must not read as a session that was lost.
+        self.waiters.dismiss(runner.id, session)
         await self._fleet.unregister(runner, session)
-        self._waiters.end_session(session)
-        self._told.pop(session, None)
+        self._told.pop(runner.id, None)
 
     async def match(self) -> None:
         """Bring waiting runners and waiting jobs together, for as long as the server lives."""
@@ -147,29 +174,36 @@ class Dispatcher:
             await self._something_to_match.wait()
             self._something_to_match.clear()
             try:
-                while (waiter := self._waiters.next_idle()) and await self._match_one(waiter):
+                while (waiter := self.waiters.next_idle()) and await self._match_one(waiter):
                     pass
-            except (BaseORMException, OSError) as error:
-                # A database that is busy or full for a while must not end dispatching for ever.
-                _log.error("no job could be assigned", error=str(error))
+            except Exception:  # noqa: BLE001  nobody waits for this task, and without it no job finds a runner
+                _log.exception("jobs could not be matched with runners")
                 await asyncio.sleep(RETRY_SECONDS)
                 self._something_to_match.set()
 
     async def _match_one(self, waiter: Waiter) -> bool:
-        """Claim the first job for ``waiter``; tell whether there was one."""
-        waiter.is_matching = True
+        """Claim the first job for ``waiter``; tell whether it is worth going on."""
+        assert waiter.holder is not None
+        waiter.settled.clear()
         try:
             assignment = await self._leases.claim(waiter.holder)
+            if assignment is not None and not waiter.answer(assignment):
+                # Its client went away while the job was claimed: as if it had never been assigned.
+                await self._leases.hand_back(assignment.id, assignment.lease)
+            return assignment is not None
+        except NotFree:
+            waiter.answer()
+            return True
         finally:
-            waiter.is_matching = False
-        if assignment is None:
-            return False
-        if not waiter.answer(assignment):
-            # Its client went away while the job was claimed: as if it had never been assigned.
-            await self._leases.hand_back(assignment.id, assignment.lease)
-        return True
+            waiter.settled.set()
+            if waiter.has_left:
+                self.waiters.remove(waiter)
 
     def close(self) -> None:
         """Answer every held heartbeat: the server stops."""
         self._is_closed = True
-        self._waiters.end_all()
+        self.waiters.end_all()
+
+
+def _may_work(row: Row) -> bool:
+    return not (row["cordoned"] or row["draining"])

@@ -8,20 +8,32 @@ from projectw_shared.messages import Assignment
 
 
 class Waiter:
-    """One held heartbeat: of an idle runner that wants a job, or of one that works on ``job_id``."""
+    """One held heartbeat: of an idle runner, or of one that works on ``job_id``."""
 
-    def __init__(self, holder: Holder, job_id: str | None, *, wants_job: bool) -> None:
-        self.holder = holder
+    def __init__(self, runner_id: str, session: str, job_id: str | None = None) -> None:
+        self.runner_id = runner_id
+        self.session = session
         self.job_id = job_id
-        self.wants_job = wants_job
-        self.is_matching = False
-        """A job is being claimed for it just now."""
+        self.holder: Holder | None = None
+        """For whom a job is wanted; None as long as none is."""
+        self.is_dismissed = False
+        """Ended by its own runner, which so needs no news."""
+        self.has_left = False
+        self.settled = asyncio.Event()
+        """Not set while a job is being claimed for it, or given back."""
+        self.settled.set()
         self._answer: asyncio.Future[Assignment | None] = asyncio.get_running_loop().create_future()
 
     @property
     def is_over(self) -> bool:
         """The heartbeat was answered, or its client has gone."""
         return self._answer.done()
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """The job with which it was answered."""
+        answered = self._answer.done() and not self._answer.cancelled()
+        return self._answer.result() if answered else None
 
     def answer(self, assignment: Assignment | None = None) -> bool:
         """End the waiting; tell whether anybody was still there."""
@@ -30,14 +42,18 @@ class Waiter:
         self._answer.set_result(assignment)
         return True
 
+    def dismiss(self) -> None:
+        """End the waiting on behalf of the runner itself."""
+        self.is_dismissed = self.answer() or self.is_dismissed
+
     async def wait(self, seconds: float) -> Assignment | None:
         """Wait for the answer; None when the time is up or there is other news than a job."""
         try:
-            done, _ = await asyncio.wait([self._answer], timeout=seconds)
-            while not done and self.is_matching:
+            await asyncio.wait([self._answer], timeout=seconds)
+            if not self._answer.done():
                 # A claim under way is worth the few milliseconds: given up now it would only go around again.
-                done, _ = await asyncio.wait([self._answer], timeout=0.05)
-            return self._answer.result() if done else None
+                await self.settled.wait()
+            return self.assignment
         finally:
             self._answer.cancel()
 
@@ -46,40 +62,51 @@ class Waiters:
     """Every held heartbeat, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._by_session: OrderedDict[str, Waiter] = OrderedDict()
+        self._waiting: OrderedDict[tuple[str, str], Waiter] = OrderedDict()
 
-    def add(self, waiter: Waiter) -> None:
-        """Add a heartbeat; it ends the older one of its session."""
-        self.end_session(waiter.holder.session)
-        self._by_session[waiter.holder.session] = waiter
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, waiter: Waiter) -> Waiter | None:
+        """Add a heartbeat and return the older one of its session, which it ends."""
+        older = self._waiting.pop(_key(waiter), None)
+        if older is not None:
+            older.dismiss()
+        self._waiting[_key(waiter)] = waiter
+        return older
 
     def remove(self, waiter: Waiter) -> None:
-        """Take a heartbeat out, if it is still the one of its session."""
-        if self._by_session.get(waiter.holder.session) is waiter:
-            del self._by_session[waiter.holder.session]
+        """Take out a heartbeat whose request is over, once nothing is being claimed for it."""
+        waiter.has_left = True
+        if waiter.settled.is_set() and self._waiting.get(_key(waiter)) is waiter:
+            del self._waiting[_key(waiter)]
 
     def next_idle(self) -> Waiter | None:
         """Return the idle runner that has waited longest."""
-        return next((w for w in self._by_session.values() if w.wants_job and not w.is_over), None)
+        return next((w for w in self._waiting.values() if w.holder is not None and not w.is_over), None)
 
-    def end_session(self, session: str) -> None:
-        """Answer the held heartbeat of a session."""
-        if waiter := self._by_session.pop(session, None):
-            waiter.answer()
+    def dismiss(self, runner_id: str, session: str) -> None:
+        """End the held heartbeat of a session on behalf of its runner."""
+        if waiter := self._waiting.get((runner_id, session)):
+            waiter.dismiss()
 
     def end_job(self, job_id: str) -> None:
         """Answer the held heartbeat of the runner that works on a job."""
-        for waiter in list(self._by_session.values()):
+        for waiter in self._waiting.values():
             if waiter.job_id == job_id:
                 waiter.answer()
 
     def end_runner(self, runner_id: str) -> None:
         """Answer the held heartbeats of a runner, in whatever session."""
-        for waiter in list(self._by_session.values()):
-            if waiter.holder.runner_id == runner_id:
+        for waiter in self._waiting.values():
+            if waiter.runner_id == runner_id:
                 waiter.answer()
 
     def end_all(self) -> None:
         """Answer every held heartbeat: the server stops."""
-        for waiter in list(self._by_session.values()):
+        for waiter in self._waiting.values():
             waiter.answer()
+
+
+def _key(waiter: Waiter) -> tuple[str, str]:
+    return waiter.runner_id, waiter.session

@@ -12,10 +12,6 @@ MAX_WAITING = 1_000
 """Events that wait for one slow client before its stream is ended; it comes back and asks for what it missed."""
 
 
-class Overflow(Exception):
-    """A subscriber was too slow; its stream ends."""
-
-
 class Subscription:
     """One client's stream of events. ``key`` of ``offer`` names what a later event makes stale."""
 
@@ -36,6 +32,10 @@ class Subscription:
             return
         self._waiting.append((stale_key, event))
         self._arrived.set()
+
+    def drop_momentary(self) -> None:
+        """Forget what waits and has no number: it tells of a moment that is over."""
+        self._waiting = deque(each for each in self._waiting if each[1].id is not None)
 
     def close(self) -> None:
         """End the stream after what waits."""

@@ -16,6 +16,8 @@ from projectw_shared.transcripts import Segment
 
 DELETIONS_KEPT_SECONDS = 24 * 3600.0
 CHANGES_AT_ONCE = 200
+MAX_DIGITS = 19
+"""Those of the largest change number that the database can keep."""
 
 
 class Feed:
@@ -44,6 +46,8 @@ class Feed:
                 async for event in self._missed(user_id, resumed):
                     seen = event.id or seen
                     yield event
+                # Momentary news that waited meanwhile may be older than the state that was just sent.
+                subscription.drop_momentary()
             elif last_seen is not None:
                 yield ServerSentEvent(EventName.RESET)
             async for event in subscription:
@@ -52,7 +56,7 @@ class Feed:
 
     async def _resumable(self, last_seen: str, current: int) -> int | None:
         """Return the change number to go on from, or None if it is unknown or its deletions are forgotten."""
-        if not last_seen.isascii() or not last_seen.isdigit():
+        if len(last_seen) > MAX_DIGITS or not last_seen.isascii() or not last_seen.isdigit():
             return None
         number = int(last_seen)
         return number if await self._counter("horizon") <= number <= current else None

@@ -21,6 +21,12 @@ from projectw_shared.messages import Assignment, HeldJob, JobError, Result
 
 LOST = JobError("runner-lost", "The runners that worked on this job stopped answering; try it again")
 
+NOT_HELD = "This runner does not hold the job under this lease; drop it"
+
+
+class NotFree(Exception):
+    """The runner can take no job: its session has ended, or it holds a job already."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -50,7 +56,10 @@ class Leases:
         self._renewals: dict[str, _Renewal] = {}
 
     async def claim(self, holder: Holder) -> Assignment | None:
-        """Assign the first job of the queue to ``holder``, or return None if none waits."""
+        """Assign the first job of the queue to ``holder``, or return None if none waits.
+
+        Raises NotFree when the session of ``holder`` is no longer valid or holds a job.
+        """
         if await self._database.row("SELECT 1 AS any FROM jobs WHERE state = 'queued' LIMIT 1") is None:
             return None
         return await self._database.transaction(lambda transaction: self._claim(transaction, holder))
@@ -62,7 +71,10 @@ class Leases:
             "UPDATE jobs SET state = 'assigned', attempts = attempts + 1, lease = lease + 1, lease_expires_at = $1,"
             " runner_id = $2, runner_session = $3, runner_name = $4, runner_version = $5, revision = $6"
             " WHERE state = 'queued' AND id ="
-            " (SELECT id FROM jobs WHERE state = 'queued' ORDER BY rank, start_tag, id LIMIT 1) RETURNING *",
+            " (SELECT id FROM jobs WHERE state = 'queued' ORDER BY rank, start_tag, id LIMIT 1)"
+            " AND EXISTS (SELECT 1 FROM runners WHERE id = $2 AND session = $3)"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS held WHERE held.runner_id = $2"
+            " AND held.state IN ('assigned', 'running')) RETURNING *",
             until,
             holder.runner_id,
             holder.session,
@@ -71,6 +83,8 @@ class Leases:
             revision,
         )
         if row is None:
+            if await transaction.row("SELECT 1 AS any FROM jobs WHERE state = 'queued' LIMIT 1"):
+                raise NotFree
             return None
         await serve(transaction, row["rank"], row["start_tag"])
         await self._moves.announce(transaction, row)
@@ -97,15 +111,25 @@ class Leases:
         if self._is_durable(row, held):
             row = await self._database.transaction(lambda tx: self._store(tx, holder, held, until))
             self._renewals[held.id] = _Renewal(held.lease, until, until)
-        elif self._renew(held, row["lease_expires_at"], until):
-            await self._write_renewal(held.id, held.lease, until)
+        elif self._renew(held, row["lease_expires_at"], until) and not await self._write_renewal(
+            held.id, held.lease, until
+        ):
+            raise LeaseLost(NOT_HELD)
         if self._moves.progress.note(held.id, held.lease, held.progress, now):
             self._moves.announce_progress(row)
         return bool(row["cancel_requested"])
 
     async def is_to_abort(self, holder: Holder, job_id: str, lease: int) -> bool:
-        """Tell whether the holder of a job is to let go of it; raises LeaseLost if it does not hold it."""
-        row = await self._valid(self._database, holder, job_id, lease)
+        """Tell whether the holder of a job is to let go of it.
+
+        Not when its own result was taken meanwhile; raises LeaseLost if it lost the job in another way.
+        """
+        try:
+            row = await self._valid(self._database, holder, job_id, lease)
+        except LeaseLost:
+            if await self._was_delivered(self._database, holder.runner_id, job_id, lease):
+                return False
+            raise
         return bool(row["cancel_requested"])
 
     @staticmethod
@@ -113,6 +137,7 @@ class Leases:
         return bool(
             row["state"] == JobState.ASSIGNED
             or held.segments
+            or (held.first or 0) > row["segment_count"]
             or (held.resume_at or 0) > row["resume_at"]
             or (held.duration is not None and held.duration != row["duration"])
             or (held.language is not None and held.language != row["language"])
@@ -122,8 +147,9 @@ class Leases:
         revision = await transaction.next_change(2)
         row = await self._valid(transaction, holder, held.id, held.lease)
         added = []
-        if held.segments and held.first is not None:
-            added = await append(transaction, row, held.first, held.segments, revision)
+        if held.first is not None:
+            # Also without segments: after a gap, silence must not move the place to go on from past it.
+            added = await append(transaction, row, held.first, held.segments or [], revision)
         changes: dict[str, Any] = {
             "lease_expires_at": until,
             "segment_count": row["segment_count"] + len(added),
@@ -147,16 +173,18 @@ class Leases:
         known.until = until
         return until - known.written_until >= self._lease_seconds / 4
 
-    async def _write_renewal(self, job_id: str, lease: int, until: float) -> None:
-        await self._database.rows(
+    async def _write_renewal(self, job_id: str, lease: int, until: float) -> bool:
+        """Write a renewal; tell whether the lease was still valid."""
+        written = await self._database.row(
             "UPDATE jobs SET lease_expires_at = $1 WHERE id = $2 AND lease = $3"
-            " AND state IN ('assigned', 'running')",
+            " AND state IN ('assigned', 'running') RETURNING id",
             until,
             job_id,
             lease,
         )
         if (known := self._renewals.get(job_id)) and known.lease == lease:
             known.written_until = until
+        return written is not None
 
     async def finish(self, runner_id: str, job_id: str, result: Result) -> None:
         """Take a result; one that was taken before, known by its lease, changes nothing.
@@ -166,13 +194,7 @@ class Leases:
 
         async def work(transaction: Transaction) -> None:
             revision = await transaction.next_change()
-            delivered = await transaction.row(
-                "SELECT 1 AS any FROM deliveries WHERE job_id = $1 AND lease = $2 AND runner_id = $3",
-                job_id,
-                result.lease,
-                runner_id,
-            )
-            if delivered:
+            if await self._was_delivered(transaction, runner_id, job_id, result.lease):
                 return
             row = await transaction.row(
                 "SELECT * FROM jobs WHERE id = $1 AND lease = $2 AND runner_id = $3"
@@ -194,6 +216,16 @@ class Leases:
 
         await self._database.transaction(work)
         self._renewals.pop(job_id, None)
+
+    @staticmethod
+    async def _was_delivered(statements: Statements, runner_id: str, job_id: str, lease: int) -> bool:
+        found = await statements.row(
+            "SELECT 1 AS any FROM deliveries WHERE job_id = $1 AND lease = $2 AND runner_id = $3",
+            job_id,
+            lease,
+            runner_id,
+        )
+        return found is not None
 
     async def _end(self, transaction: Transaction, row: Row, result: Result, revision: int) -> None:
         if result.error is not None:
@@ -241,14 +273,14 @@ class Leases:
         """Queue again every job whose lease has run out; returns how many."""
         now = self._clock.now()
         rows = await self._held(self._database, "lease_expires_at < $1", now)
+        self._renewals = {job_id: each for job_id, each in self._renewals.items() if each.until > now}
         expired = 0
         for row in rows:
             known = self._renewals.get(row["id"])
-            if known and known.lease == row["lease"] and known.until > now:
+            if known and known.lease == row["lease"]:
                 await self._write_renewal(row["id"], row["lease"], known.until)
                 continue
             expired += await self._database.transaction(self._expiry_of(row))
-            self._renewals.pop(row["id"], None)
         return expired
 
     def _expiry_of(self, seen: Row) -> Callable[[Transaction], Awaitable[bool]]:
@@ -293,7 +325,7 @@ class Leases:
             holder.session,
         )
         if not rows:
-            raise LeaseLost("This runner does not hold the job under this lease; drop it")
+            raise LeaseLost(NOT_HELD)
         return rows[0]
 
     async def _assignment(self, statements: Statements, row: Row) -> Assignment:

@@ -104,11 +104,14 @@ class Moves:
         Segments are a change of their own, the last of the two: whoever has missed it is sent both again.
         """
         owner, revision = row["owner_id"], row["revision"]
-        if not self._bus.is_watched(owner):
-            return
-        place = (await positions(transaction, [row])).get(row["id"])
+        place = None
+        if self._bus.is_watched(owner):
+            place = (await positions(transaction, [row])).get(row["id"])
 
         def publish() -> None:
+            # Asked again: somebody may have begun to watch before the commit, and must not miss it.
+            if not self._bus.is_watched(owner):
+                return
             job = msgspec.json.encode(to_job(row, self.progress, place))
             self._bus.publish(owner, ServerSentEvent(EventName.JOB, job, revision - 1 if added else revision))
             if added:

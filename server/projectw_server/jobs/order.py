@@ -38,17 +38,24 @@ async def find_place(
 ) -> Place:
     """Return the place of a job that is submitted now.
 
-    F counts the owner's jobs that were served or still wait: a cancelled one gives its turn back.
+    F counts the owner's jobs that were served or still wait: one cancelled before it began gives its turn back.
     """
     rank = -priority
     served = await transaction.row("SELECT value FROM virtual_times WHERE rank = $1", rank)
     own = await transaction.row(
-        "SELECT finish_tag FROM jobs WHERE owner_id = $1 AND rank = $2 AND state <> 'cancelled'"
-        " ORDER BY finish_tag DESC LIMIT 1",
+        "SELECT finish_tag FROM jobs WHERE owner_id = $1 AND rank = $2"
+        " AND (state <> 'cancelled' OR started_at IS NOT NULL) ORDER BY finish_tag DESC LIMIT 1",
         owner_id,
         rank,
     )
-    start = max(served["value"] if served else 0.0, own["finish_tag"] if own else 0.0)
+    deleted = await transaction.row(
+        "SELECT finish_tag FROM shares WHERE owner_id = $1 AND rank = $2", owner_id, rank
+    )
+    start = max(
+        served["value"] if served else 0.0,
+        own["finish_tag"] if own else 0.0,
+        deleted["finish_tag"] if deleted else 0.0,
+    )
     return Place(rank, start, start + cost(size, duration) / WEIGHT)
 
 
@@ -59,6 +66,19 @@ async def serve(transaction: Transaction, rank: int, start_tag: float) -> None:
         " SET value = excluded.value WHERE excluded.value > virtual_times.value",
         rank,
         start_tag,
+    )
+
+
+async def keep_share(transaction: Transaction, job: Row) -> None:
+    """Remember what a job has cost its owner although it is deleted now, or deleting would buy the next turn."""
+    if job["started_at"] is None:
+        return
+    await transaction.rows(
+        "INSERT INTO shares (owner_id, rank, finish_tag) VALUES ($1, $2, $3) ON CONFLICT (owner_id, rank)"
+        " DO UPDATE SET finish_tag = excluded.finish_tag WHERE excluded.finish_tag > shares.finish_tag",
+        job["owner_id"],
+        job["rank"],
+        job["finish_tag"],
     )
 
 

@@ -12,7 +12,7 @@ from projectw_server.clock import Clock
 from projectw_server.db import Database, Row, Statements, Transaction
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
-from projectw_server.jobs.order import find_place, positions
+from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.records import settings_of, to_job
 from projectw_shared.errors import Forbidden, Invalid, KeyReused, NotFound
@@ -47,19 +47,18 @@ class Jobs:
             raise Forbidden("A priority above 0 is for admins; yours may be between -10 and 0")
 
     async def find_submitted(
-        self, person: Person, key: str, file_name: str | None, settings: JobSettings | None
+        self, person: Person, key: str, file_name: str, settings: JobSettings
     ) -> Job | None:
         """Return the job that was submitted under the Idempotency-Key ``key``, if there is one.
 
-        Raises KeyReused when what was submitted then had another name or other settings. None skips either.
+        Raises KeyReused when what was submitted then had another name or other settings.
         """
         row = await self._database.row(
             "SELECT * FROM jobs WHERE owner_id = $1 AND idempotency_key = $2", person.id, key
         )
         if row is None:
             return None
-        same_name = file_name is None or row["file_name"] == file_name
-        if not same_name or (settings is not None and settings_of(row) != settings):
+        if row["file_name"] != file_name or settings_of(row) != settings:
             raise KeyReused(
                 "This Idempotency-Key was used for another recording or other settings; take a new one"
             )
@@ -142,8 +141,12 @@ class Jobs:
             values += [state.value for state in states]
             conditions.append(f"state IN ({marks})")
         if text:
-            values.append(f"%{_escaped(text.lower())}%")
-            conditions.append(f"LOWER(file_name) LIKE ${len(values)} ESCAPE '\\'")
+            # SQLite lowers ASCII only: a name with an "Ü" is found as it is written.
+            values += [f"%{_escaped(text)}%", f"%{_escaped(text.lower())}%"]
+            conditions.append(
+                f"(file_name LIKE ${len(values) - 1} ESCAPE '\\'"
+                f" OR LOWER(file_name) LIKE ${len(values)} ESCAPE '\\')"
+            )
         rows = await self._database.rows(
             f"SELECT * FROM jobs WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
             *values,
@@ -202,6 +205,7 @@ class Jobs:
         async def work(transaction: Transaction) -> None:
             revision = await transaction.next_change()
             row = await self.row(person, job_id, transaction)
+            await keep_share(transaction, row)
             await transaction.rows("DELETE FROM jobs WHERE id = $1", job_id)
             await transaction.rows(
                 "INSERT INTO deletions (job_id, owner_id, revision, deleted_at) VALUES ($1, $2, $3, $4)",

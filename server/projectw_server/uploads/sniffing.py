@@ -57,6 +57,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"<!doctype html|<html|<head|<body", "a web page"),
         (r"<\?xml|<svg|<[a-z]+[ >]", "XML"),
         (r"#!", "a script"),
+        (r"%PDF-", "a PDF document"),
+        (r"%!PS", "a PostScript document"),
         (r"\{\\rtf", "an RTF document"),
         (r"[\[{]\s*([\"\[{\]}\d-]|true|false|null)", "JSON"),
         (r"WEBVTT|1\s+\d\d:\d\d:\d\d,\d", "subtitles"),

@@ -29,8 +29,8 @@ class SteppedEngine:
         self.device = "cpu (test)"
         self.steps = steps
         self.tasks: list[Task] = []
-        self.unloads = 0
-        self.closed = 0
+        self.events: list[str] = []
+        """``transcribe``, ``close`` and ``unload``, in the order in which they happened."""
         self.begun = 0
         """How many steps have begun to compute."""
         self.threads: set[str] = set()
@@ -46,6 +46,7 @@ class SteppedEngine:
 
     def transcribe(self, samples: Samples, task: Task) -> Iterator[Step]:
         self.tasks.append(task)
+        self.events.append("transcribe")
         try:
             for number in range(task.first, self.steps):
                 self.threads.add(threading.current_thread().name)
@@ -56,11 +57,20 @@ class SteppedEngine:
                 samples.read(1)
                 yield Step((segment(number),), (number + 1) * BATCH_SECONDS, "en")
         finally:
-            self.closed += 1
+            self.threads.add(threading.current_thread().name)
+            self.events.append("close")
 
     def unload(self) -> None:
         self.threads.add(threading.current_thread().name)
-        self.unloads += 1
+        self.events.append("unload")
+
+    @property
+    def unloads(self) -> int:
+        return self.events.count("unload")
+
+    @property
+    def closed(self) -> int:
+        return self.events.count("close")
 
 
 class FakeRecording:

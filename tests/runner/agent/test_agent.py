@@ -177,6 +177,7 @@ async def test_an_abort_is_answered_after_the_batch_under_way(
     assert error.code == "cancelled"
     assert runner.engine.begun == 2
     assert runner.engine.closed == 1
+    assert len(runner.engine.threads) == 1
     assert job.texts == THREE[:2]
     assert media.opened[0].is_closed
     assert leftovers(tmp_path) == []
@@ -185,6 +186,21 @@ async def test_an_abort_is_answered_after_the_batch_under_way(
     runner.engine.allow(3)
     await server.until(lambda: bool(following.results))
     assert following.texts == THREE
+
+
+async def test_an_abort_while_the_recording_is_fetched_is_answered(
+    server: FakeServer, start_agent: StartAgent
+) -> None:
+    server.fault("audio", *[Fault(act=False, error=Unavailable(retry_after=60))] * 5)
+    runner = await start_agent()
+    job = await server.submit(FakeJob())
+    await server.until(lambda: server.seen["audio"] == 1)
+    await server.cancel(job)
+    await server.until(lambda: bool(job.results))
+    assert job.results[0].error is not None
+    assert job.results[0].error.code == "cancelled"
+    assert runner.engine.tasks == []
+    assert server.seen["audio"] == 1
 
 
 async def test_a_job_whose_lease_is_lost_is_dropped_and_the_next_one_taken(
@@ -362,8 +378,11 @@ async def test_a_busy_engine_keeps_its_memory(server: FakeServer, start_agent: S
     await server.until(lambda: bool(first.results))
     second = await server.submit(FakeJob())
     await server.until(lambda: runner.engine.begun == 4)
+    # Two rounds of the heartbeat are longer than the idle time.
     beats = server.seen["status"]
-    await server.until(lambda: runner.engine.unloads > 0 or server.seen["status"] > beats + 1, seconds=30)
-    assert runner.engine.unloads == 0
+    await server.until(lambda: server.seen["status"] > beats + 1)
     runner.engine.allow(3)
     await server.until(lambda: bool(second.results))
+    events = runner.engine.events
+    begin = len(events) - events[::-1].index("transcribe")
+    assert events[begin] == "close"

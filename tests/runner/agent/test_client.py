@@ -47,6 +47,19 @@ async def test_a_broken_download_goes_on_where_it_broke(
     assert {headers.get("If-Range") for headers in server.headers["audio"][1:]} == {f'"{job.sha256}"'}
 
 
+async def test_as_long_as_something_comes_a_download_is_not_given_up(
+    server: FakeServer,
+    client: RunnerClient,
+    job: FakeJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "DOWNLOAD_TRIES", 1)
+    server.fault("audio", *[Fault(cut_after=70_000)] * 4)
+    await client.fetch_audio(job.assignment(), tmp_path / "recording")
+    assert (tmp_path / "recording").read_bytes() == AUDIO
+
+
 async def test_a_server_that_does_not_resume_is_asked_for_the_whole(
     server: FakeServer, client: RunnerClient, job: FakeJob, tmp_path: Path
 ) -> None:

@@ -153,7 +153,7 @@ async def test_a_second_runner_with_its_token_ends_the_first(server: FakeServer,
     await server.until(lambda: server.seen["idle"] > 0)
     await start()
     code, said = await ended(first)
-    assert code == 1
+    assert code == 77
     assert "taken over" in said
 
 

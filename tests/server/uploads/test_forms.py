@@ -5,7 +5,7 @@ import tracemalloc
 from collections.abc import AsyncIterable, AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from projectw_server.uploads.forms import MAX_SETTINGS_BYTES, boundary_of, read_form
@@ -67,6 +67,7 @@ async def test_settings_are_optional() -> None:
 @given(st.binary(max_size=5000), st.integers(1, 600))
 def test_every_content_survives_every_cut(content: bytes, size: int) -> None:
     content = b"\r\n--" + BOUNDARY[:-1] + content + b"\r\n--"
+    assume(BOUNDARY not in content)
     body = form(part('name="file"; filename="x"', content))
     assert asyncio.run(Desk().read(body, size))[0] == content
 

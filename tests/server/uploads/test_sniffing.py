@@ -62,6 +62,8 @@ def office() -> bytes:
 
 OTHERS = {
     "a PDF document": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + NOISE,
+    "a PDF document ": b"%PDF-1.4\n1 0 obj\n",
+    "an RTF document": b"{\\rtf1 hello}",
     "a ZIP archive": b"PK\3\4\x14\0\0\0\x08\0" + NOISE,
     "an Office document": office(),
     "an Office document ": bytes.fromhex("d0cf11e0a1b11ae1") + NOISE,

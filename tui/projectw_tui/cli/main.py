@@ -11,7 +11,7 @@ from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
 from projectw_tui.cli.account import login, logout
 from projectw_tui.cli.configuration import config_commands
-from projectw_tui.cli.context import Context, describe, say
+from projectw_tui.cli.context import Context, WrongConfiguration, describe, say
 from projectw_tui.cli.jobs import cancel, delete, jobs, retry, show
 from projectw_tui.cli.submit import submit
 from projectw_tui.cli.transcript import transcript
@@ -67,8 +67,13 @@ def _full_screen(ctx: click.Context) -> None:
         raise click.UsageError("the full-screen interface needs a terminal; give a command", ctx)
     context: Context = ctx.obj
     settings = context.settings
-    from projectw_tui.app import ProjectWApp
+    from projectw_tui.app import InvalidThemeError, ProjectWApp
 
-    app = ProjectWApp(settings, token=context.token)
+    try:
+        app = ProjectWApp(settings, token=context.token)
+    except InvalidThemeError:
+        raise WrongConfiguration(
+            f"tui.theme: there is no theme {settings.theme!r}; try projectw, textual-light or ansi-dark"
+        ) from None
     app.run()
     ctx.exit(app.return_code or 0)

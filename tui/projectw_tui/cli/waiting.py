@@ -11,7 +11,7 @@ from projectw_tui.live import PASSING, Connected, Disconnected, Feed, Reset, bac
 
 
 class Ends:
-    """The ends of some jobs. ``told`` hears of each change, ``broken`` of a lost line."""
+    """The ends of some jobs. ``told`` hears of each change, ``broken`` once of each loss of the line."""
 
     def __init__(
         self,
@@ -24,6 +24,7 @@ class Ends:
         self._client = client
         self._told = told
         self._broken = broken
+        self._told_of_break = False
         loop = asyncio.get_running_loop()
         self._ends: dict[str, asyncio.Future[Job | None]] = {each: loop.create_future() for each in job_ids}
 
@@ -37,12 +38,14 @@ class Ends:
             async for item in news:
                 match item:
                     case Connected() | Reset():
+                        self._told_of_break = False
                         await self._look()
                     case Job():
                         self._note(item)
                     case JobDeleted():
                         self._end(item.job_id, None)
-                    case Disconnected():
+                    case Disconnected() if not self._told_of_break:
+                        self._told_of_break = True
                         self._broken(item)
                 if not self._pending():
                     return

@@ -1,6 +1,6 @@
 """What all screens share: the way in which they ask the server."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +17,12 @@ class WorkingScreen(Screen[T]):
     """A screen that works in the background. What fails there is shown by the app, in one place."""
 
     def attempt(
-        self, work: Coroutine[Any, Any, Any], *, group: str = "default", exclusive: bool = False
+        self, work: Callable[[], Coroutine[Any, Any, Any]], *, group: str = "default", exclusive: bool = False
     ) -> Worker[Any]:
-        """Do ``work`` beside the screen; ``exclusive`` ends earlier work of the same group."""
+        """Do ``work`` beside the screen; ``exclusive`` ends earlier work of the same group.
+
+        It is a function, since a coroutine that is ended before it begins would be reported as forgotten.
+        """
         return self.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Select, Static
+from textual.worker import Worker
 
 from projectw_shared.text import STAND_IN, safe
 from projectw_tui.screens.base import typed_path
@@ -79,7 +80,7 @@ class ExportScreen(ModalScreen[Export | None]):
 
     def action_save(self) -> None:
         """Hand the choice back; over a file that exists only after a question."""
-        self.run_worker(self._save(), exclusive=True, exit_on_error=False)
+        _: Worker[None] = self.run_worker(self._save, exclusive=True, exit_on_error=False)
 
     async def _save(self) -> None:
         path = typed_path(self.query_one("#target", Input).value)
@@ -98,7 +99,8 @@ class ExportScreen(ModalScreen[Export | None]):
 
 def export_name(file_name: str, file_format: str) -> str:
     """Return a file name for the transcript of ``file_name``, which names no folder and hides nothing."""
-    harmless = safe(file_name).replace("/", "_").replace("\\", "_").replace(STAND_IN, "_")
+    last = file_name.replace("\\", "/").rpartition("/")[2]
+    harmless = safe(last).replace(STAND_IN, "_")
     stem = Path(harmless).stem.lstrip(".").strip() or "transcript"
     return f"{stem}.{file_format}"
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -67,6 +68,7 @@ class JobsScreen(WorkingScreen[None]):
         self._person = person
         self._cursor: str | None = None
         self._pages = 1
+        self._offered: list[bool | None] = []
         self._reading = asyncio.Lock()
         self._removed: set[str] = set()
         self.outbox = Outbox(client, self._show_sending)
@@ -83,7 +85,7 @@ class JobsScreen(WorkingScreen[None]):
 
     def on_mount(self) -> None:
         """Read the first page; the stream of events asks for it too once it is open."""
-        self.attempt(self._read())
+        self.attempt(self._read)
 
     @property
     def table(self) -> JobTable:
@@ -104,7 +106,7 @@ class JobsScreen(WorkingScreen[None]):
     def on_read_anew(self, event: ReadAnew) -> None:
         """Read the list again, as many pages as one has seen."""
         if event.everything:
-            self.attempt(self._read())
+            self.attempt(self._read)
 
     def _put(self, jobs: list[Job]) -> None:
         filters = self.query_one(FilterBar)
@@ -156,13 +158,17 @@ class JobsScreen(WorkingScreen[None]):
     def on_job_table_end_neared(self) -> None:
         """Read older jobs before one gets there."""
         if self._cursor is not None:
-            self.attempt(self._read_more())
+            self.attempt(self._read_more)
 
     def on_job_table_moved(self) -> None:
         """Show what is under the cursor, and the keys that apply to it."""
         self.query_one(JobDetail).show(self.table.selected)
         self._show_emptiness()
-        self.refresh_bindings()
+        offered = [self.check_action(action, ()) for action in _APPLIES]
+        if offered != self._offered:
+            # Each progress of a job comes by here; drawing the keys anew would cost more than the progress.
+            self._offered = offered
+            self.refresh_bindings()
 
     def _show_emptiness(self) -> None:
         empty = not self.table.entries
@@ -181,7 +187,7 @@ class JobsScreen(WorkingScreen[None]):
         for key, entry in list(self.table.entries.items()):
             if isinstance(entry, Job) and not _fits(entry, filters):
                 self.table.drop(key)
-        self.attempt(self._read(), group="filter", exclusive=True)
+        self.attempt(self._read, group="filter", exclusive=True)
 
     def on_filter_bar_left(self) -> None:
         """Go back to the list."""
@@ -206,11 +212,11 @@ class JobsScreen(WorkingScreen[None]):
     def action_mark(self) -> None:
         """Mark what is under the cursor."""
         self.table.toggle_mark()
-        self.refresh_bindings()
+        self.on_job_table_moved()
 
     def action_reload(self) -> None:
         """Read the list anew."""
-        self.attempt(self._read())
+        self.attempt(self._read)
 
     # --- deeds --------------------------------------------------------------------------------------------
 
@@ -232,7 +238,7 @@ class JobsScreen(WorkingScreen[None]):
 
     def action_upload(self) -> None:
         """Choose recordings and send them."""
-        self.attempt(self._upload(), group="choosing", exclusive=True)
+        self.attempt(self._upload, group="choosing", exclusive=True)
 
     async def _upload(self) -> None:
         try:
@@ -244,7 +250,7 @@ class JobsScreen(WorkingScreen[None]):
             return
         for path in choice.paths:
             self.outbox.add(path, choice.settings)
-        self.attempt(self.outbox.send_all(), group="sending")
+        self.attempt(self.outbox.send_all, group="sending")
         self.table.move_cursor(row=0)
 
     def _show_sending(self, sending: Sending, job: Job | None, *, gone: bool) -> None:
@@ -268,12 +274,12 @@ class JobsScreen(WorkingScreen[None]):
         self._for_each("retry", self._client.retry)
         for entry in self._applicable("retry", Sending):
             self.outbox.retry(entry.key)
-            self.attempt(self.outbox.send_all(), group="sending")
+            self.attempt(self.outbox.send_all, group="sending")
         self.table.clear_marks()
 
     def action_delete(self) -> None:
         """Delete, after a question."""
-        self.attempt(self._delete(), group="deleting", exclusive=True)
+        self.attempt(self._delete, group="deleting", exclusive=True)
 
     async def _delete(self) -> None:
         entries = self.table.chosen()
@@ -296,7 +302,7 @@ class JobsScreen(WorkingScreen[None]):
 
     def action_export(self) -> None:
         """Write transcripts to files."""
-        self.attempt(self._export(), group="exporting", exclusive=True)
+        self.attempt(self._export, group="exporting", exclusive=True)
 
     async def _export(self) -> None:
         for job in self._applicable("export", Job):
@@ -312,7 +318,7 @@ class JobsScreen(WorkingScreen[None]):
             self._put([await deed(job.id)])
 
         for job in self._applicable(action, Job):
-            self.attempt(do(job), group=action)
+            self.attempt(partial(do, job), group=action)
 
     def _applicable(self, action: str, kind: type[K]) -> list[K]:
         return [each for each in self.table.chosen() if isinstance(each, kind) and _APPLIES[action](each)]

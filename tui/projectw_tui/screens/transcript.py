@@ -1,5 +1,6 @@
 """Reading a transcript, also while it grows."""
 
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -80,10 +81,11 @@ class TranscriptScreen(WorkingScreen[None]):
         """Show how the job stands."""
         if event.job.id != self._job.id or event.job.revision < self._job.revision:
             return
-        ended = event.job.state.is_over and not self._job.state.is_over
-        self._job = event.job
+        before, self._job = self._job, event.job
+        ended = event.job.state.is_over and not before.state.is_over
         self._show_job()
-        self.refresh_bindings()
+        if (before.state, before.cancel_requested) != (event.job.state, event.job.cancel_requested):
+            self.refresh_bindings()
         if ended:
             self.catch_up()
 
@@ -106,7 +108,7 @@ class TranscriptScreen(WorkingScreen[None]):
 
     def catch_up(self) -> None:
         """Fetch the job and what is missing of its transcript."""
-        self.attempt(self._catch_up(), group="catching up", exclusive=True)
+        self.attempt(self._catch_up, group="catching up", exclusive=True)
 
     async def _catch_up(self) -> None:
         found = await self._client.segments(self._job.id, self.view.next)
@@ -228,7 +230,7 @@ class TranscriptScreen(WorkingScreen[None]):
 
     def action_export(self) -> None:
         """Write the transcript to a file."""
-        self.attempt(self._export(), group="exporting", exclusive=True)
+        self.attempt(self._export, group="exporting", exclusive=True)
 
     async def _export(self) -> None:
         export = await self.app.push_screen_wait(
@@ -240,11 +242,11 @@ class TranscriptScreen(WorkingScreen[None]):
 
     def action_cancel(self) -> None:
         """Cancel the job."""
-        self.attempt(self._move("cancel"), group="moving")
+        self.attempt(partial(self._move, "cancel"), group="moving")
 
     def action_retry(self) -> None:
         """Queue the job again."""
-        self.attempt(self._move("retry"), group="moving")
+        self.attempt(partial(self._move, "retry"), group="moving")
 
     async def _move(self, deed: str) -> None:
         ask = self._client.cancel if deed == "cancel" else self._client.retry

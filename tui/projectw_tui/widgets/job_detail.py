@@ -1,5 +1,7 @@
 """Under the list: all that is known of the job under the cursor, its error in full."""
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual.widgets import Static
 
@@ -12,10 +14,12 @@ from projectw_tui.widgets.job_table import Entry, Sending
 class JobDetail(Static):
     """A line of facts, and a second one that says what is to be said."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"job-detail--error"}
+
     def show(self, entry: Entry | None) -> None:
         """Show ``entry``, or nothing."""
         if entry is None:
-            self.update(Text(""))
+            self._show(Text(""))
         elif isinstance(entry, Sending):
             self._lines(Text(safe(entry.file_name), style="bold"), entry.error, failed=True)
         else:
@@ -23,10 +27,13 @@ class JobDetail(Static):
             self._lines(facts, _note(entry), failed=entry.error is not None)
 
     def _lines(self, facts: Text, note: str | None, *, failed: bool) -> None:
-        text = Text.assemble(facts, "\n")
-        self.set_class(failed and bool(note), "-failed")
-        text.append(safe(note or ""))
-        self.update(text)
+        style = self.get_component_rich_style("job-detail--error", partial=True) if failed else ""
+        self._show(Text.assemble(facts, "\n", (safe(note or ""), style)))
+
+    def _show(self, text: Text) -> None:
+        """Draw ``text`` if it is another than before: progress comes often and changes nothing here."""
+        if text != self.content:
+            self.update(text)
 
 
 def _facts(job: Job) -> list[str]:
