@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## Start a server and a runner, transcribe a recording, print its words
-	$(BIN)/python deploy/demo.py
+	$(BIN)/python -m deploy.demo
 
 test: setup ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)

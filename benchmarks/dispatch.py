@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -75,13 +76,14 @@ async def _measure(report: Report, url: str, quick: bool) -> None:
     async with aiohttp.ClientSession(connector=connector) as http:
         person = await SimulatedPerson.sign_in(http, url)
         for count in FLEETS:
-            await _with_fleet(person, count, HELD_SECONDS, lambda fleet, n=count: _latency(report, person, fleet, n, quick))
-        await _with_fleet(person, 20, 0.0, lambda fleet: _polling(report, person, fleet, quick))
+            await _with_fleet(person, count, HELD_SECONDS, partial(_latency, report, person, quick))
+        # One runner: of several the first to ask would get the job, which flatters polling.
+        await _with_fleet(person, 1, 0.0, partial(_polling, report, person, quick))
         report.add(
-            f"from the answer, polling every {OLD_POLL_SECONDS:g} s (computed)", 20, None,
+            f"from the answer, polling every {OLD_POLL_SECONDS:g} s (computed)", 1, None,
             OLD_POLL_SECONDS * 500, OLD_POLL_SECONDS * 990, OLD_POLL_SECONDS * 1000, None, None,
         )  # fmt: skip
-        await _with_fleet(person, 8, HELD_SECONDS, lambda fleet: _throughput(report, person, fleet, quick))
+        await _with_fleet(person, 8, HELD_SECONDS, partial(_throughput, report, person, quick))
 
 
 async def _with_fleet(
@@ -105,7 +107,8 @@ async def _with_fleet(
                 await task
 
 
-async def _latency(report: Report, person: SimulatedPerson, fleet: Fleet, count: int, quick: bool) -> None:
+async def _latency(report: Report, person: SimulatedPerson, quick: bool, fleet: Fleet) -> None:
+    count = len(fleet.runners)
     await _delays(person, fleet, 20)
     delays = await _delays(person, fleet, 150 if quick else 500)
     _add(report, "from the answer to the assignment", count, delays.from_answer, goal=True)
@@ -113,8 +116,7 @@ async def _latency(report: Report, person: SimulatedPerson, fleet: Fleet, count:
     _add(report, "from the request to the answer", count, delays.acknowledged)
 
 
-async def _polling(report: Report, person: SimulatedPerson, fleet: Fleet, quick: bool) -> None:
-    # One poller: with many the first of them to ask gets the job, which flatters polling.
+async def _polling(report: Report, person: SimulatedPerson, quick: bool, fleet: Fleet) -> None:
     delays = await _delays(person, fleet, 20 if quick else 60)
     _add(report, f"from the answer, polling every {POLL_SECONDS:g} s", len(fleet.runners), delays.from_answer)
 
@@ -123,7 +125,7 @@ async def _delays(person: SimulatedPerson, fleet: Fleet, jobs: int) -> Delays:
     delays = Delays([], [], [])
     for _ in range(jobs):
         finished = fleet.finished
-        await asyncio.sleep(random.uniform(*SETTLE_SECONDS))  # noqa: S311  nothing is kept secret by it
+        await asyncio.sleep(random.uniform(*SETTLE_SECONDS))
         asked = time.perf_counter()
         job = await person.submit()
         answered = time.perf_counter()
@@ -134,7 +136,7 @@ async def _delays(person: SimulatedPerson, fleet: Fleet, jobs: int) -> Delays:
     return delays
 
 
-async def _throughput(report: Report, person: SimulatedPerson, fleet: Fleet, quick: bool) -> None:
+async def _throughput(report: Report, person: SimulatedPerson, quick: bool, fleet: Fleet) -> None:
     jobs, submitters = (400 if quick else 2000), 8
     finished, left = fleet.finished, iter(range(jobs))
 

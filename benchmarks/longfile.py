@@ -38,7 +38,6 @@ def run(quick: bool) -> Report:
             "seconds",
             "peak MB",
             "rise MB",
-            "ffmpeg MB",
             "goal met",
         ],
         notes=[f"Goal: three hours take at most {GOAL_MB:g} MB more than three minutes."],

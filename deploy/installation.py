@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,19 @@ class Installation:
     def add_user(self, email: str, password: str, *, admin: bool = False) -> None:
         """Make an account."""
         flags = ["--admin"] if admin else []
-        self._must("projectw-server", "user", "add", email, *flags, "--password-stdin", stdin=password)
+        self.must("projectw-server", "user", "add", email, *flags, "--password-stdin", stdin=password)
 
     def add_runner(self, name: str) -> str:
         """Return the token of a new runner."""
-        return self._must("projectw-server", "runner", "add", name).stdout.strip()
+        return self.must("projectw-server", "runner", "add", name).stdout.strip()
 
     def serve(self, *, pin: int | None = None) -> Program:
         """Start the server and return when it answers; after the first time on the same port as before."""
-        words = [SCRIPTS / "projectw-server", "--config", self.server_config, "serve"]
-        program = self._start([*words, "--port", str(self._port)], "server.log", pin=pin)
+        program = self._start(
+            [SCRIPTS / "projectw-server", "--config", self.server_config, "serve", "--port", str(self._port)],
+            "server.log",
+            pin=pin,
+        )
         found = program.wait_for(r"listening on (http://\S+:(\d+))")
         self.url, self._port = found[1], int(found[2])
         state = {"state_dir": str(self.folder / "session"), "use_keyring": False}
@@ -60,9 +63,21 @@ class Installation:
         """Run a ``projectw`` command to its end and return what it said; whatever its exit code."""
         return self.command("projectw", *arguments, stdin=stdin, timeout=timeout)
 
-    def start_client(self, *arguments: str | Path, log: str = "client.log") -> Program:
-        """Start a ``projectw`` command that goes on for a while."""
-        return self._start([SCRIPTS / "projectw", "--config", self.client_config, *arguments], log)
+    def start_client(self, *arguments: str | Path, output: Path | None = None) -> Program:
+        """Start a ``projectw`` command that goes on for a while; ``output`` takes its stdout."""
+        words = [SCRIPTS / "projectw", "--config", self.client_config, *arguments]
+        return self._start(words, "client.log", output=output)
+
+    def watch(self, command: Program, *, timeout: float) -> None:
+        """Return when ``command`` has done its work. Raises ProgramFailed, also when a program that it needs ends."""
+
+        def look() -> bool:
+            for program in self.programs:
+                if program is not command:
+                    program.expect_running()
+            return command.returncode == 0
+
+        command.until(look, "do its work", timeout=timeout)
 
     def command(
         self, program: str, *arguments: str | Path, stdin: str | None = None, timeout: float = 60.0
@@ -80,6 +95,15 @@ class Installation:
             check=False,
         )
 
+    def must(self, program: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of the programs to its end. Raises ProgramFailed when that is not a good one."""
+        done = self.command(program, *arguments, stdin=stdin)
+        if done.returncode:
+            raise ProgramFailed(
+                f"{program} {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stderr}"
+            )
+        return done
+
     def close(self) -> None:
         """End everything: runners first, so that they can take their leave."""
         # All are told at once, and then waited for one by one.
@@ -88,14 +112,10 @@ class Installation:
                 program.send(signal.SIGTERM)
         end_all(reversed(self.programs))
 
-    def _must(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = self.command(program, *arguments, stdin=stdin)
-        if done.returncode:
-            raise ProgramFailed(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-        return done
-
-    def _start(self, words: list[str | Path], log: str, *, pin: int | None = None) -> Program:
-        program = Program(words, self.folder / log, environment=environment(), pin=pin)
+    def _start(
+        self, words: Sequence[str | Path], log: str, *, output: Path | None = None, pin: int | None = None
+    ) -> Program:
+        program = Program(words, self.folder / log, environment=environment(), output=output, pin=pin)
         self.programs.append(program)
         return program
 

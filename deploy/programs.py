@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,9 +25,9 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """A running program with a process group of its own; stdout and stderr go to the file ``log``.
+    """A running program with a process group of its own; what it says goes to the file ``log``.
 
-    ``pin`` keeps it on one core (Linux).
+    ``output`` takes stdout alone, for programs that give data. ``pin`` keeps it on one core (Linux).
     """
 
     def __init__(
@@ -35,17 +36,18 @@ class Program:
         log: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
         pin: int | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
         self.log = log
-        with log.open("ab") as output:
-            self._begin = output.tell()
+        with log.open("ab") as talk, (output or log).open("ab") as data:
+            self._begin = talk.tell()
             self._process = subprocess.Popen(  # noqa: S603  our own programs
                 [str(word) for word in arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=data,
+                stderr=talk,
                 env=None if environment is None else dict(environment),
                 start_new_session=True,
             )
@@ -86,6 +88,11 @@ class Program:
                 raise ProgramFailed(self._report(f"did not {what} within {timeout:g} s"))
             time.sleep(LOOK_SECONDS)
 
+    def expect_running(self) -> None:
+        """Raise ProgramFailed when it has ended."""
+        if self.returncode is not None:
+            raise ProgramFailed(self._report(f"ended with code {self.returncode}"))
+
     def wait(self, *, timeout: float = 30.0) -> int:
         """Return the exit code. Raises ProgramFailed when it does not end in time."""
         try:
@@ -99,10 +106,8 @@ class Program:
 
     def kill(self) -> None:
         """Kill the program with its group, as a loss of power would, and reap it."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def stop(self, *, grace: float = 10.0) -> int:
@@ -110,10 +115,8 @@ class Program:
         if self.returncode is None:
             self.send(signal.SIGTERM)
             self.send(signal.SIGCONT)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
         return self._process.returncode
 

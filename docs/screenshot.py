@@ -5,6 +5,7 @@ Usage: ``python docs/screenshot.py [FOLDER]`` writes ``jobs.svg`` and ``transcri
 
 import asyncio
 import importlib.util
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -44,6 +45,11 @@ def load_fake_server() -> ModuleType:
     return module
 
 
+def save(app: ProjectWApp, target: Path) -> None:
+    """Write what the program shows, without the fonts that Textual would load from another host."""
+    target.write_text(re.sub(r"@font-face \{.*?\}", "", app.export_screenshot(), flags=re.DOTALL))
+
+
 async def settle(pilot: Pilot[None], running: Job) -> None:
     """Wait until the running job is listed, so that the picture shows it."""
     async with asyncio.timeout(10):
@@ -66,10 +72,10 @@ async def draw(folder: Path) -> None:
                 await settle(pilot, running)
                 await pilot.press("down")
                 await pilot.pause(0.2)
-                app.save_screenshot("jobs.svg", str(folder))
+                save(app, folder / "jobs.svg")
                 await pilot.press("enter")
                 await pilot.pause(0.5)
-                app.save_screenshot("transcript.svg", str(folder))
+                save(app, folder / "transcript.svg")
 
 
 if __name__ == "__main__":

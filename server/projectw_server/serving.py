@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
+import msgspec
 import uvicorn
 from quart import Quart
 
 from projectw_server import home
+from projectw_server.api.access import Application, Message, Receive, Scope, Send
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.app import create_app
 from projectw_server.db import open_database
 from projectw_server.settings import ServerSettings
+from projectw_shared.errors import Unavailable, to_problem
 
 GRACE_SECONDS = 3
 """How long answers that have begun may take to end when the server stops."""
@@ -25,6 +28,31 @@ TRUSTED_PROXIES = ["127.0.0.1", "::1"]
 
 class CannotListen(Exception):
     """The address is taken, or none of this machine's."""
+
+
+class Interruptible:
+    """Answers 503 for what Uvicorn cancels when its grace is over; it cancels at no other time."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._application(scope, receive, answer)
+        except asyncio.CancelledError:
+            if has_begun or scope["type"] != "http":
+                raise
+            headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"5")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            body = msgspec.json.encode(to_problem(Unavailable("The server is stopping; try again")))
+            await send({"type": "http.response.body", "body": body})
 
 
 class Server(uvicorn.Server):
@@ -90,7 +118,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
 
 async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
     config = uvicorn.Config(
-        app,
+        Interruptible(cast("Application", app)),
         http="httptools",
         ws="none",
         lifespan="on",

@@ -113,7 +113,7 @@ async def test_unknown_fields_of_a_request_are_refused_by_name(client: Client) -
 
 
 @pytest.mark.parametrize(
-    "url", ["/", "/api", "/api/nothing", "/api/jobs/", "//api/about", "/%00", "/static/x"]
+    "url", ["/", "/api", "/api/nothing", "/api/jobs/", "/api//about", "/%00", "/static/x"]
 )
 async def test_what_is_not_there_is_a_problem_too(client: Client, url: str) -> None:
     answer = await client.get(url)

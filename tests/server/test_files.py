@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-import os
+import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from projectw_server.storage.folder import FolderStore, StoredFile
 from projectw_shared.errors import RangeNotSatisfiable
 from projectw_shared.ids import new_id
 
-CONTENT = os.urandom(700_001)
+CONTENT = random.Random(7).randbytes(700_001)  # the same in every worker, for the digest names tests
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 ETAG = f'"{SHA256}"'

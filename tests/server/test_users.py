@@ -62,8 +62,9 @@ async def test_the_password_is_kept_as_a_hash_only(users: Users, database: Datab
         "a@b..c",
         "a@\x1b[31mx",
         "a" * 65 + "@x",
-    ]
-    + ["a@" + "b" * 254, "a\u202e@example.org"],
+        "a@" + "b" * 254,
+        "a\u202e@example.org",
+    ],
 )
 async def test_what_is_no_address_is_refused_in_a_sentence_that_is_safe_to_show(address: str) -> None:
     with pytest.raises(Invalid, match=r"is no e-mail address; one looks like name@example\.org") as refused:

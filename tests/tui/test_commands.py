@@ -52,6 +52,15 @@ async def test_one_signs_in_works_and_logs_out(
     assert (await projectw("jobs")).code == 77
 
 
+async def test_signing_in_keeps_a_session_beside_a_given_token(fake: FakeServer, tmp_path: Path) -> None:
+    ended = await projectw(
+        "--server", fake.url, "login", EMAIL, "--password-stdin",
+        stdin=PASSWORD.encode(), PROJECTW_TOKEN="pwt_other",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert list((tmp_path / "state").rglob("*.json"))
+
+
 async def test_a_wrong_password_is_not_allowed(fake: FakeServer) -> None:
     ended = await projectw("--server", fake.url, "login", EMAIL, "--password-stdin", stdin=b"wrong")
     assert ended == Ended(77, "", "projectw: The e-mail address or the password is wrong.\n")

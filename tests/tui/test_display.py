@@ -51,6 +51,7 @@ def test_a_bar_always_has_its_width() -> None:
 def test_a_percent_is_never_rounded_up_to_the_end() -> None:
     assert percent(0.999) == "99%"
     assert percent(1.0) == "100%"
+    assert [percent(n / 100) for n in range(101)] == [f"{n}%" for n in range(101)]
 
 
 def test_a_job_that_lets_go_is_cancelling_until_it_is_cancelled() -> None:

@@ -119,6 +119,23 @@ async def test_no_foreign_control_byte_reaches_the_terminal(fake: FakeServer) ->
         assert_nothing_foreign(found.text)
 
 
+async def test_a_progress_costs_a_slow_line_little(fake: FakeServer) -> None:
+    """Over SSH each byte counts: only the changed cells are drawn, and nothing at all while nothing happens."""
+    job = fake.add(state=JobState.RUNNING)
+    for n in range(40):
+        fake.add(file_name=f"{n}.wav")
+    async with terminal(PROJECTW_SERVER=fake.url, PROJECTW_TOKEN=fake.grant()) as found:
+        await found.shows("live")
+        found.type("G")
+        await found.shows("interview.wav")
+        await found.shows("Cancel")
+        before = len(found.written)
+        for percent in range(10, 30):
+            fake.change(job.id, durable=False, progress=percent / 100)
+            await found.shows(f"{percent}%")
+        assert len(found.written) - before < 20 * 1500
+
+
 async def test_commands_are_harmless_on_a_terminal_too(fake: FakeServer) -> None:
     for name in HOSTILE_NAMES:
         fake.add(file_name=name)

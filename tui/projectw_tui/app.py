@@ -24,6 +24,7 @@ from projectw_tui.clipboard import TooLongToCopy, osc52
 from projectw_tui.commands import Actions
 from projectw_tui.live import Connected, Disconnected, Feed, News, Reset
 from projectw_tui.messages import JobChanged, JobRemoved, LineChanged, ReadAnew, SegmentsArrived, WorkFailed
+from projectw_tui.screens.base import WorkingScreen
 from projectw_tui.screens.confirm import ConfirmScreen
 from projectw_tui.screens.help import HelpScreen
 from projectw_tui.screens.jobs import JobsScreen
@@ -167,7 +168,9 @@ class ProjectWApp(App[None]):
             for message in self._messages_of(news):
                 # A message each: one that a screen has marked as handled would be lost to the next.
                 for screen in self.screen_stack:
-                    screen.post_message(message())
+                    # Not to the framework's empty first screen: whatever it hears, it draws everything anew.
+                    if isinstance(screen, WorkingScreen):
+                        screen.post_message(message())
 
     def _messages_of(self, news: News) -> list[Callable[[], Message]]:
         match news:

@@ -67,7 +67,8 @@ def waiting(job: Job) -> str:
 
 def percent(fraction: float) -> str:
     """Return ``46%``; never 100 before the end."""
-    return f"{min(int(fraction * 100), 100)}%"
+    # 0.29 * 100 is a little less than 29.
+    return f"{min(int(fraction * 100 + 1e-9), 100)}%"
 
 
 def bar(fraction: float, width: int) -> tuple[str, str]:

@@ -10,8 +10,7 @@ from projectw_server.api.problems import Translate
 
 def surround(app: Quart, translate: Translate) -> None:
     """Put all of it around ``app``; ``translate`` reads the errors of the database and the storage."""
-    # Paths are exact: a redirect would answer a POST in place of its route, and in HTML.
-    app.url_map.strict_slashes = False
+    # Paths are exact: a redirect to one slash for two would be an answer in HTML.
     app.url_map.merge_slashes = False
     JwtAuth(app)
     limits.install(app)

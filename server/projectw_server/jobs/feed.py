@@ -1,6 +1,7 @@
 """The change feed: what a user's client has missed, and then everything that happens."""
 
-from collections.abc import AsyncGenerator
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Iterator
 
 import msgspec
 
@@ -77,33 +78,41 @@ class Feed:
             after,
             CHANGES_AT_ONCE,
         ):
+            added = await self._added(user_id, after, changes[-1]["revision"])
             for change in changes:
                 after = change["revision"]
+                # All that was added up to here, of whatever job: a client that is cut off goes on from this number.
+                for event in _take_until(added, after):
+                    yield event
                 if change["deleted"]:
                     gone = msgspec.json.encode(JobDeleted(change["id"]))
                     yield ServerSentEvent(EventName.DELETED, gone, after)
                     continue
-                async for event in self._present(change["id"], after, since):
-                    yield event
+                if (job := await self._present(change["id"])) is not None:
+                    # The number under which the change was found, not a later one: those are still to come.
+                    yield ServerSentEvent(EventName.JOB, job, after)
 
-    async def _present(self, job_id: str, revision: int, since: int) -> AsyncGenerator[ServerSentEvent, None]:
-        """Yield what was added to a job's transcript after ``since``, then the job as it is now."""
+    async def _present(self, job_id: str) -> bytes | None:
+        """Return a job as it is now, or None when it has just been deleted."""
         row = await self._database.row("SELECT * FROM jobs WHERE id = $1", job_id)
         if row is None:
-            return
-        if segments := await self._segments(job_id, since):
-            added = SegmentsAdded(job_id, segments, segments[-1].id + 1)
-            yield ServerSentEvent(EventName.SEGMENTS, msgspec.json.encode(added))
+            return None
         place = (await positions(self._database, [row])).get(job_id)
-        job = msgspec.json.encode(to_job(row, self._progress, place))
-        # The number under which the change was found, not a later one: changes in between are still to come.
-        yield ServerSentEvent(EventName.JOB, job, revision)
+        return msgspec.json.encode(to_job(row, self._progress, place))
 
-    async def _segments(self, job_id: str, since: int) -> list[Segment]:
-        rows: list[Row] = await self._database.rows(
-            "SELECT body FROM segments WHERE job_id = $1 AND revision > $2 ORDER BY number", job_id, since
+    async def _added(self, user_id: str, after: int, until: int) -> deque[Row]:
+        """Return the segments that were appended after one change and until another, in that order."""
+        return deque(
+            await self._database.rows(
+                "SELECT segments.job_id, segments.revision, segments.body FROM jobs"
+                " JOIN segments ON segments.job_id = jobs.id AND segments.revision > $2"
+                " WHERE jobs.owner_id = $1 AND jobs.revision > $2 AND segments.revision <= $3"
+                " ORDER BY segments.revision, segments.number",
+                user_id,
+                after,
+                until,
+            )
         )
-        return [msgspec.json.decode(row["body"], type=Segment) for row in rows]
 
     async def _counter(self, name: str) -> int:
         row = await self._database.row("SELECT value FROM counters WHERE name = $1", name)
@@ -124,3 +133,17 @@ class Feed:
                 )
 
         await self._database.transaction(work)
+
+
+def _take_until(added: deque[Row], revision: int) -> Iterator[ServerSentEvent]:
+    """Take out what was appended up to ``revision``, as one event for each job.
+
+    Without a number: only the change that follows says that everything up to it was sent.
+    """
+    of_jobs: defaultdict[str, list[Segment]] = defaultdict(list)
+    while added and added[0]["revision"] <= revision:
+        row = added.popleft()
+        of_jobs[row["job_id"]].append(msgspec.json.decode(row["body"], type=Segment))
+    for job_id, segments in of_jobs.items():
+        news = SegmentsAdded(job_id, segments, segments[-1].id + 1)
+        yield ServerSentEvent(EventName.SEGMENTS, msgspec.json.encode(news))

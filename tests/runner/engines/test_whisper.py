@@ -10,11 +10,13 @@ import jiwer
 import numpy as np
 import pytest
 import torch
+from whisper.audio import log_mel_spectrogram
+from whisper.decoding import DecodingOptions, decode
 
 from projectw_runner.checkpoints import CheckpointStore
 from projectw_runner.engines import Step, Task
 from projectw_runner.engines.registry import create
-from projectw_runner.engines.whisper import decoding
+from projectw_runner.engines.whisper import decoding, loading
 from projectw_runner.engines.whisper.engine import WhisperEngine
 from projectw_runner.engines.whisper.loading import choose_device, memory_failures
 from projectw_runner.failures import JobFailure
@@ -251,3 +253,18 @@ def test_a_device_that_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(ValueError, match=r"there is no device cuda:99"):
         choose_device("cuda:99")
     assert choose_device("auto").type in ("cpu", "cuda")
+
+
+def test_weights_halved_once_hear_and_write_the_same_as_weights_halved_at_every_call(
+    engine: WhisperEngine, tiny_en: Path, librivox: list[Any]
+) -> None:
+    whole = engine._model("tiny.en")
+    halved = loading.load("tiny.en", tiny_en, torch.device("cpu"))
+    loading.halve(halved)
+    mel = log_mel_spectrogram(librivox[1].samples, padding=480_000)[:, :3000].half()
+    options = DecodingOptions(language="en", fp16=True, sample_len=8)
+    one, two = decode(whole, mel, options), decode(halved, mel, options)
+    assert one.audio_features.dtype == torch.float16
+    assert torch.equal(one.audio_features, two.audio_features)
+    assert one.tokens == two.tokens
+    assert one.avg_logprob == two.avg_logprob

@@ -62,11 +62,14 @@ class Context:
 
     @asynccontextmanager
     async def client(self, *, signed_in: bool = True) -> "AsyncIterator[Client]":
-        """Open a client; with ``signed_in`` it is an error to have neither session nor token."""
+        """Open a client; with ``signed_in`` it is an error to have neither session nor token.
+
+        Without, it is about the session itself, and a given token is left aside.
+        """
         from projectw_shared.errors import Unauthorized
         from projectw_tui.client import Client
 
-        async with Client(self.settings, token=self.token) as client:
+        async with Client(self.settings, token=self.token if signed_in else None) as client:
             if signed_in and not await client.is_signed_in():
                 raise Unauthorized(f"Not signed in to {client.server_url}; run: projectw login EMAIL")
             yield client

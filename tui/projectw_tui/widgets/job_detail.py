@@ -16,6 +16,8 @@ class JobDetail(Static):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"job-detail--error"}
 
+    _height = 0
+
     def show(self, entry: Entry | None) -> None:
         """Show ``entry``, or nothing."""
         if entry is None:
@@ -33,7 +35,11 @@ class JobDetail(Static):
     def _show(self, text: Text) -> None:
         """Draw ``text`` if it is another than before: progress comes often and changes nothing here."""
         if text != self.content:
-            self.update(text)
+            height, self._height = self._height, self._height_of(text)
+            self.update(text, layout=height != self._height)
+
+    def _height_of(self, text: Text) -> int:
+        return len(text.wrap(self.app.console, max(self.size.width, 20)))
 
 
 def _facts(job: Job) -> list[str]:

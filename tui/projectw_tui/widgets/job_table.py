@@ -11,7 +11,7 @@ from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable
-from textual.widgets.data_table import RowDoesNotExist
+from textual.widgets.data_table import CellDoesNotExist, ColumnKey, RowKey
 
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
@@ -225,7 +225,7 @@ class JobTable(DataTable[Any]):
     def _file_width(self) -> int:
         shown = self._shown_columns()
         others = sum(COLUMNS[key][1] for key in shown) + 2 * self.cell_padding * len(shown)
-        return max(self.size.width - others - self.scrollbar_size_vertical, 12)
+        return max(self.scrollable_content_region.width - others, 12)
 
     def _rebuild(self) -> None:
         cursor = self.selected
@@ -266,10 +266,15 @@ class JobTable(DataTable[Any]):
 
     def _set(self, key: str, column: str, value: Text | FileCell) -> None:
         try:
-            if self.get_cell(key, column) != value:
-                self.update_cell(key, column, value)
-        except RowDoesNotExist:
-            pass  # not laid out yet: the first resize adds every row
+            if self.get_cell(key, column) == value:
+                return
+            place = self.get_cell_coordinate(key, column)
+        except CellDoesNotExist:
+            return  # not laid out yet: the first resize adds every row
+        # What update_cell does, but for drawing the whole table: 10 kB over the line for each progress.
+        self._data[RowKey(key)][ColumnKey(column)] = value
+        self._update_count += 1
+        self.refresh_coordinate(place)
 
     def _cells(self, entry: Entry) -> dict[str, Text | FileCell]:
         cells = self._job_cells(entry) if isinstance(entry, Job) else self._sending_cells(entry)

@@ -1,0 +1,130 @@
+import pytest
+
+from projectw_server.accounts.principals import Person
+from projectw_server.db import Database
+from projectw_server.jobs.leases import Holder
+from projectw_shared.errors import LeaseLost, NotFound, SessionLost, Unauthorized
+
+from ..core import HEARTBEAT_SECONDS, LEASE_SECONDS, MAX_ATTEMPTS, Core, beat
+
+
+async def test_a_registration_tells_the_rhythm_and_is_seen(core: Core) -> None:
+    runner = await core.runner("desk")
+    holder = await core.register(runner)
+    (seen,) = (await core.fleet.overview()).runners
+    assert (seen.id, seen.name, seen.online, seen.version, seen.engine) == (runner.id, "desk", True, "1.0", "fake")
+    assert (seen.device, seen.models, seen.job, seen.cordoned, seen.draining) == ("cpu", ["tiny"], None, False, False)
+    found, _ = await core.fleet.holder(runner, holder.session)
+    assert found == holder
+
+
+async def test_a_second_registration_takes_over_at_once(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    former = await core.register(runner)
+    job = await core.submit(person)
+    held = await core.claim(former)
+    await core.leases.beat(former, beat(held))
+    news: list[str] = []
+    core.fleet.on_news.append(news.append)
+    latter = await core.register(runner)
+    assert news == [runner.id]
+    with pytest.raises(SessionLost):
+        await core.fleet.holder(runner, former.session)
+    with pytest.raises(LeaseLost):
+        await core.finish(former, held)
+    seen = await core.jobs.get(person, job.id)
+    assert (seen.state, seen.attempts) == ("queued", 1)
+    assert (await core.claim(latter)).lease == held.lease + 1
+
+
+async def test_a_takeover_counts_as_an_expired_lease_also_for_the_last_attempt(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    job = await core.submit(person)
+    for _ in range(MAX_ATTEMPTS):
+        await core.claim(await core.register(runner))
+    await core.register(runner)
+    seen = await core.jobs.get(person, job.id)
+    assert seen.error is not None
+    assert (seen.state, seen.error.code) == ("failed", "runner-lost")
+
+
+async def test_a_session_survives_a_restart_of_the_server(core: Core, database: Database) -> None:
+    runner = await core.runner()
+    holder = await core.register(runner)
+    restarted = Core(database, core.clock)
+    assert (await restarted.fleet.holder(runner, holder.session))[0] == holder
+
+
+async def test_saying_good_bye_hands_the_job_back_without_an_attempt(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    holder = await core.register(runner)
+    job = await core.submit(person)
+    await core.claim(holder)
+    await core.fleet.unregister(runner, holder.session)
+    seen = await core.jobs.get(person, job.id)
+    assert (seen.state, seen.attempts) == ("queued", 0)
+    assert not (await core.fleet.overview()).runners[0].online
+    with pytest.raises(SessionLost):
+        await core.fleet.unregister(runner, holder.session)
+
+
+async def test_a_former_session_cannot_say_good_bye_for_its_successor(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    former = await core.register(runner)
+    latter = await core.register(runner)
+    await core.submit(person)
+    held = await core.claim(latter)
+    with pytest.raises(SessionLost):
+        await core.fleet.unregister(runner, former.session)
+    assert await core.leases.held_by(latter) == held
+
+
+async def test_deleting_a_runner_revokes_it_and_queues_its_job(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    holder = await core.register(runner)
+    job = await core.submit(person)
+    held = await core.claim(holder)
+    await core.fleet.delete(runner.id)
+    assert (await core.jobs.get(person, job.id)).state == "queued"
+    with pytest.raises(Unauthorized):
+        await core.fleet.holder(runner, holder.session)
+    with pytest.raises(LeaseLost):
+        await core.leases.audio_of(runner.id, job.id, held.lease)
+    with pytest.raises(NotFound):
+        await core.fleet.delete(runner.id)
+
+
+async def test_cordon_and_drain_are_seen_and_only_drain_ends_with_the_session(core: Core) -> None:
+    runner = await core.runner()
+    holder = await core.register(runner)
+    assert (await core.fleet.cordon(runner.id, cordoned=True)).cordoned
+    assert (await core.fleet.drain(runner.id)).draining
+    await core.fleet.unregister(runner, holder.session)
+    await core.register(runner)
+    (seen,) = (await core.fleet.overview()).runners
+    assert (seen.cordoned, seen.draining) == (True, False)
+    assert not (await core.fleet.cordon(runner.id, cordoned=False)).cordoned
+
+
+async def test_what_an_admin_does_to_an_unknown_runner_is_not_found(core: Core) -> None:
+    for work in (core.fleet.cordon("x", cordoned=True), core.fleet.drain("x"), core.fleet.delete("x")):
+        with pytest.raises(NotFound):
+            await work
+
+
+async def test_a_silent_runner_goes_offline_and_keeps_its_job_until_the_lease_ends(
+    core: Core, person: Person, holder: Holder
+) -> None:
+    await core.submit(person)
+    held = await core.claim(holder)
+    core.clock.advance(HEARTBEAT_SECONDS * 2)
+    (seen,) = (await core.fleet.overview()).runners
+    assert (seen.online, seen.job) == (True, held.id)
+    core.clock.advance(HEARTBEAT_SECONDS)
+    (seen,) = (await core.fleet.overview()).runners
+    assert (seen.online, seen.job) == (False, held.id)
+    core.clock.advance(LEASE_SECONDS)
+    await core.leases.expire()
+    (seen,) = (await core.fleet.overview()).runners
+    assert (seen.online, seen.job) == (False, None)
+    assert seen.last_seen is not None
