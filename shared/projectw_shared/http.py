@@ -3,7 +3,9 @@
 The only module of this package that does network.
 """
 
+import errno
 import math
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -247,4 +249,12 @@ def _seconds(retry_after: str) -> float | None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return (
+            f"its certificate is not trusted here ({error.certificate_error}); set ca_file if it is your own"
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # The operating system's own words: "Connection refused"; asyncio's would repeat the address.
+        known = error.os_error.errno in errno.errorcode
+        return os.strerror(error.os_error.errno) if known else error.os_error.strerror or "no connection"
     return str(error) or type(error).__name__

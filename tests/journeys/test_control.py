@@ -10,7 +10,9 @@ from tests.journeys.world import SLOW, Refused, World, assert_whole, write_sound
 pytestmark = pytest.mark.journey
 
 
-def test_a_running_job_that_is_cancelled_stops_and_its_runner_takes_the_next(world: World, minute: Path) -> None:
+def test_a_running_job_that_is_cancelled_stops_and_its_runner_takes_the_next(
+    world: World, minute: Path
+) -> None:
     runner = world.start_runner(fake_speed=SLOW)
     job = world.submit(minute)
     world.until_segments(job.id, 2)
@@ -115,7 +117,9 @@ def test_a_broken_recording_fails_with_a_sentence_and_the_runner_goes_on(
 
 
 @pytest.mark.model
-def test_a_checkpoint_that_the_runner_lacks_fails_with_its_name(world: World, tmp_path: Path, minute: Path) -> None:
+def test_a_checkpoint_that_the_runner_lacks_fails_with_its_name(
+    world: World, tmp_path: Path, minute: Path
+) -> None:
     world.start_runner(engine="whisper", device="cpu", models_dir=str(tmp_path / "no-models"))
     failed = world.until_over(world.submit(minute, model="large-v2").id)
     assert failed.state is JobState.FAILED

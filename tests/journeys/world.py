@@ -9,6 +9,7 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -50,7 +51,9 @@ class World:
         self.installation = installation
         self.server = installation.serve()
         self._runner_tokens = tokens
-        answer = self._request("POST", routes.LOGIN, json.dumps({"email": EMAIL, "password": PASSWORD}).encode())
+        answer = self._request(
+            "POST", routes.LOGIN, json.dumps({"email": EMAIL, "password": PASSWORD}).encode()
+        )
         self._access_token = msgspec.json.decode(answer, type=Tokens).access_token
 
     # --- programs -----------------------------------------------------------------------------------------
@@ -72,8 +75,8 @@ class World:
 
     def submit(self, file: Path, name: str | None = None, **settings: Any) -> Job:
         """Submit a recording."""
-        query = f"?file_name={name or file.name}&settings={urllib.request.quote(json.dumps(settings))}"  # type: ignore[attr-defined]
-        return self._job("POST", routes.JOBS + query, file.read_bytes(), "application/octet-stream")
+        query = urlencode({"file_name": name or file.name, "settings": json.dumps(settings)})
+        return self._job("POST", f"{routes.JOBS}?{query}", file.read_bytes(), "application/octet-stream")
 
     def job(self, job_id: str) -> Job:
         """Return a job as it is now."""
@@ -95,7 +98,9 @@ class World:
 
     def transcript(self, job_id: str, file_format: str = "txt") -> str:
         """Return the finished transcript."""
-        return self._request("GET", routes.JOB_TRANSCRIPT.format(id=job_id) + f"?format={file_format}").decode()
+        return self._request(
+            "GET", routes.JOB_TRANSCRIPT.format(id=job_id) + f"?format={file_format}"
+        ).decode()
 
     def runner(self, name: str) -> RunnerInfo:
         """Return what an admin sees of a runner."""

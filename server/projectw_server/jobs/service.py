@@ -5,6 +5,7 @@ import binascii
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import astuple
 from tortoise.exceptions import IntegrityError
 
 from projectw_server.accounts.principals import Person
@@ -58,7 +59,8 @@ class Jobs:
         )
         if row is None:
             return None
-        if row["file_name"] != file_name or settings_of(row) != settings:
+        # By their values: a request's settings are of the strict twin of the stored ones' type.
+        if row["file_name"] != file_name or astuple(settings_of(row)) != astuple(settings):
             raise KeyReused(
                 "This Idempotency-Key was used for another recording or other settings; take a new one"
             )

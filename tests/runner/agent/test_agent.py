@@ -251,6 +251,20 @@ async def test_another_registration_ends_it_without_a_second_try(
     assert leftovers(tmp_path) == outbox(tmp_path) == []
 
 
+async def test_expelled_it_does_not_wait_for_the_batch_for_ever(
+    server: FakeServer, start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectw_runner.agent.STEP_GRACE", 0.05)
+    server.heartbeat_seconds = 0.2
+    runner = await start_agent(SteppedEngine(permits=0))
+    await server.submit(FakeJob())
+    await server.until(lambda: runner.engine.begun == 1)
+    server.sessions.append("another")
+    with pytest.raises(SessionLost):
+        await runner.leaves()
+    assert runner.worker.is_stuck
+
+
 async def test_a_refused_token_ends_it_at_once(server: FakeServer, start_agent: StartAgent) -> None:
     runner = await start_agent(token="pwr_wrong")
     with pytest.raises(Unauthorized):

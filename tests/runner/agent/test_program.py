@@ -113,6 +113,23 @@ async def test_a_second_signal_ends_it_at_once(server: FakeServer, start: Start,
     assert code == 128 + signal.SIGTERM
 
 
+async def test_a_batch_that_lasts_does_not_keep_the_program_from_leaving(
+    server: FakeServer, start: Start, audio: bytes, tmp_path: Path
+) -> None:
+    job = await server.submit(FakeJob(audio=audio))
+    server.heartbeat_seconds = 0.2
+    program = await start(speed=0.02)
+    # The length is known once the recording is open, and a round of the heartbeat later the batch has begun.
+    await server.until(lambda: job.duration is not None)
+    beats = server.seen["status"]
+    await server.until(lambda: server.seen["status"] > beats)
+    program.send_signal(signal.SIGTERM)
+    code, _ = await ended(program)
+    assert code == 0
+    assert job.hand_backs == 1
+    assert list((tmp_path / "work" / "jobs").iterdir()) == []
+
+
 async def test_a_killed_runner_leaves_a_recording_that_the_next_start_removes(
     server: FakeServer, start: Start, audio: bytes, tmp_path: Path
 ) -> None:

@@ -1,0 +1,56 @@
+"""The server on a real socket, in the test's own event loop, so that its insides can be looked at."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from quart import Quart
+
+from projectw_server.api.context import EXTENSION, Services
+from projectw_server.app import create_app
+from projectw_server.db import Database
+from projectw_server.serving import Server, bind
+from projectw_server.settings import ServerSettings
+
+
+class Live:
+    """A server that listens on ``port``."""
+
+    def __init__(self, app: Quart, port: int) -> None:
+        self.app = app
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def services(self) -> Services:
+        found: Services = self.app.extensions[EXTENSION]
+        return found
+
+
+@asynccontextmanager
+async def serving(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
+    """Serve until the end of the block."""
+    app = create_app(settings, database)
+    started = asyncio.Event()
+    (sock,) = bind("127.0.0.1", 0)
+    config = uvicorn.Config(
+        app, http="httptools", ws="none", lifespan="on", access_log=False, log_config=None, timeout_graceful_shutdown=3
+    )
+    services: Services = app.extensions[EXTENSION]
+    server = Server(config, started.set, services.stop)
+    task = asyncio.create_task(server.serve([sock]))
+    try:
+        await asyncio.wait_for(started.wait(), 20)
+        yield Live(app, sock.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 20)
+        sock.close()
+
+
+async def until(holds: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.005)
