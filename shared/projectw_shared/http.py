@@ -255,6 +255,7 @@ def _reason(error: BaseException) -> str:
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         # The operating system's own words: "Connection refused"; asyncio's would repeat the address.
-        known = error.os_error.errno in errno.errorcode
-        return os.strerror(error.os_error.errno) if known else error.os_error.strerror or "no connection"
+        number = error.os_error.errno
+        known = number is not None and number in errno.errorcode
+        return os.strerror(number or 0) if known else error.os_error.strerror or "no connection"
     return str(error) or type(error).__name__

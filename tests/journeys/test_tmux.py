@@ -37,6 +37,11 @@ class Terminal:
         """Return what the screen shows."""
         return self._tmux("capture-pane", "-p")
 
+    def line_of_cursor(self) -> str:
+        """Return the line in which what is typed would appear."""
+        row = int(self._tmux("display-message", "-p", "#{cursor_y}"))
+        return self.screen().split("\n")[row]
+
     def is_there(self) -> bool:
         """Tell whether the program still runs."""
         return subprocess.run(self._words("has-session"), capture_output=True).returncode == 0
@@ -86,11 +91,17 @@ def test_a_person_signs_in_sees_the_job_and_reads_its_transcript(
     def until_shown(text: str) -> None:
         world.until(lambda: text in terminal.screen(), f"the screen shows {text!r}")
 
-    until_shown("Password")
-    terminal.press("Tab")
+    def until_at(label: str) -> None:
+        world.until(lambda: label in terminal.line_of_cursor(), f"{label} has the cursor")
+
+    until_shown("Quit")
+    until_at("E-mail")
     terminal.type(EMAIL)
+    until_shown(EMAIL)
     terminal.press("Tab")
+    until_at("Password")
     terminal.type(PASSWORD)
+    until_shown("•" * len(PASSWORD))
     terminal.press("Enter")
     until_shown("an interview.wav")
     assert PASSWORD not in terminal.screen()

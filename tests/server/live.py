@@ -35,7 +35,13 @@ async def serving(settings: ServerSettings, database: Database) -> AsyncIterator
     started = asyncio.Event()
     (sock,) = bind("127.0.0.1", 0)
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="on", access_log=False, log_config=None, timeout_graceful_shutdown=3
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=3,
     )
     services: Services = app.extensions[EXTENSION]
     server = Server(config, started.set, services.stop)

@@ -17,21 +17,23 @@ from projectw_server.api.doors import Door
 from projectw_server.api.identity import Who
 from projectw_server.app import DOORS
 from projectw_server.db import Database
+from projectw_server.jobs.service import Recording
 from projectw_server.settings import ServerSettings
 from projectw_shared import routes
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
-from projectw_shared.messages import Registration
+from projectw_shared.messages import Heartbeat, Registration
 
 from .conftest import PASSWORD
 from .live import Live, serving, until
+from .test_jobs_api import recording
 
 REQUESTS = 100
 BATCH = 10
 LIMIT = 10.0
 """Seconds in which an answer must come. A hung server never answers; a slow machine should."""
 
-RECORDING = b"RIFF\x24\xd0\x07\x00WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data\0\xd0\x07\0" + b"\1\0" * 200_000
+RECORDING = recording(10)
 
 ROUTES = sorted((door.method, door.path) for module in DOORS for door, _ in module.doors._declared)
 
@@ -64,8 +66,6 @@ async def prepare(live: Live) -> Actors:
     assert identity is not None
     registered = await services.fleet.register(identity, Registration("gpu", "1", "fake", "cpu", []))
     received = await services.receiving.receive(pieces(), declared=None, file_name="a.wav")
-    from projectw_server.jobs.service import Recording
-
     recording = Recording(received.id, "a.wav", "audio/wav", received.bytes, received.sha256)
     job = await services.jobs.submit(person, recording, JobSettings())
     tokens = {
@@ -112,7 +112,9 @@ def request_for(door: Door, actors: Actors) -> bytes:
 async def abort(live: Live, request: bytes, chance: random.Random) -> None:
     """Send some or all of a request, linger for a moment, and vanish with a RST."""
     head = request.index(b"\r\n\r\n") + 4
-    cut = chance.choice([chance.randrange(head), chance.randrange(head, len(request) + 1), len(request), len(request)])
+    cut = chance.choice(
+        [chance.randrange(head), chance.randrange(head, len(request) + 1), len(request), len(request)]
+    )
     pause = chance.choice([0.0, chance.uniform(0, 0.005), chance.uniform(0, 0.05)])
     reads = chance.random() < 0.3
     loop = asyncio.get_running_loop()
@@ -158,7 +160,7 @@ async def assert_nothing_is_left(live: Live, database: Database) -> None:
             or len(services.dispatcher.waiters)
             or services.bus._subscriptions
             or services.submitting._under_way
-            or services.submitting._keeping
+            or services.submitting._running
             or list(incoming.iterdir())
         )
 
@@ -175,15 +177,16 @@ async def test_requests_aborted_at_random_moments_leave_nothing_behind(
     watcher = (await prepare(live)).tokens[Who.USER]
     door = _door(live.app, method, path)
     for _ in range(REQUESTS // BATCH):
-        request = request_for(door, await prepare(live) if door.who is not Who.ANYONE else await _cheap(live, watcher))
+        actors = _strangers(watcher) if door.who is Who.ANYONE else await prepare(live)
+        request = request_for(door, actors)
         await asyncio.gather(*(abort(live, request, chance) for _ in range(BATCH)))
         assert await answers(live, "/readyz", "") == 200
         assert await answers(live, "/api/jobs", watcher) == 200
     await assert_nothing_is_left(live, database)
 
 
-async def _cheap(live: Live, watcher: str) -> Actors:
-    return Actors({}, {"job": new_id(), "runner": new_id()}, new_id(), watcher)
+def _strangers(refresh_token: str) -> Actors:
+    return Actors({}, {"job": new_id(), "runner": new_id()}, new_id(), refresh_token)
 
 
 def _door(app: Quart, method: str, path: str) -> Door:
@@ -202,8 +205,6 @@ async def test_jobs_are_never_lost_to_idle_runners_that_vanish(live: Live, datab
     await assert_nothing_is_left(live, database)
     identity = await live.services.runner_tokens.identify(actors.tokens[Who.RUNNER])
     assert identity is not None
-    from projectw_shared.messages import Heartbeat
-
     reply = await live.services.dispatcher.heartbeat(identity, Heartbeat(actors.session, 0))
     assert reply.job is not None
     assert reply.job.id == actors.ids["job"]

@@ -43,14 +43,21 @@ WAV = recording()
 
 
 async def submit(
-    client: Client, who: SignedIn, *, settings: dict[str, Any] | None = None, name: str = "talk.wav", **headers: str
+    client: Client,
+    who: SignedIn,
+    *,
+    settings: dict[str, Any] | None = None,
+    name: str = "talk.wav",
+    **headers: str,
 ) -> Any:
     query = {"file_name": name} | ({} if settings is None else {"settings": json.dumps(settings)})
     return await client.post(
         "/api/jobs",
         query_string=query,
         data=WAV,
-        headers=who.headers | {"Content-Type": "audio/wav"} | {k.replace("_", "-"): v for k, v in headers.items()},
+        headers=who.headers
+        | {"Content-Type": "audio/wav"}
+        | {k.replace("_", "-"): v for k, v in headers.items()},
     )
 
 
@@ -64,9 +71,13 @@ def form(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
     return b"".join(lines) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-async def send_form(client: Client, who: SignedIn, *parts: tuple[str, str | None, bytes], **headers: str) -> Any:
+async def send_form(
+    client: Client, who: SignedIn, *parts: tuple[str, str | None, bytes], **headers: str
+) -> Any:
     body, content_type = form(*parts)
-    all_headers = who.headers | {"Content-Type": content_type} | {k.replace("_", "-"): v for k, v in headers.items()}
+    all_headers = (
+        who.headers | {"Content-Type": content_type} | {k.replace("_", "-"): v for k, v in headers.items()}
+    )
     return await client.post("/api/jobs", data=body, headers=all_headers)
 
 
@@ -113,15 +124,26 @@ def work(services: Services, runner: KnownRunner) -> Work:
 
 
 async def test_a_raw_body_becomes_a_job(client: Client, user: SignedIn) -> None:
-    response = await submit(client, user, settings={"model": "tiny", "language": "de", "priority": -3}, name="a b.wav")
+    response = await submit(
+        client, user, settings={"model": "tiny", "language": "de", "priority": -3}, name="a b.wav"
+    )
     assert response.status_code == 201
     job = await response.get_json()
     assert response.headers["Location"] == f"/api/jobs/{job['id']}"
     assert set(job) == JOB_FIELDS
     assert set(job["settings"]) == SETTING_FIELDS
     assert is_id(job["id"])
-    assert (job["file_name"], job["bytes"], job["state"], job["position"]) == ("a b.wav", len(WAV), "queued", 1)
-    assert (job["settings"]["model"], job["settings"]["language"], job["settings"]["priority"]) == ("tiny", "de", -3)
+    assert (job["file_name"], job["bytes"], job["state"], job["position"]) == (
+        "a b.wav",
+        len(WAV),
+        "queued",
+        1,
+    )
+    assert (job["settings"]["model"], job["settings"]["language"], job["settings"]["priority"]) == (
+        "tiny",
+        "de",
+        -3,
+    )
     assert job["created_at"].endswith("Z")
     assert await get(client, user, f"/api/jobs/{job['id']}") == job
 
@@ -285,7 +307,8 @@ async def test_the_list_is_paged_and_filtered(client: Client, user: SignedIn) ->
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "cursor=zzz", "state=sleeping", "colour=red", f"q={'x' * 256}"]
+    "query",
+    ["limit=0", "limit=201", "limit=x", "cursor=zzz", "state=sleeping", "colour=red", f"q={'x' * 256}"],
 )
 async def test_a_query_that_means_nothing_is_refused(client: Client, user: SignedIn, query: str) -> None:
     await problem(await client.get(f"/api/jobs?{query}", headers=user.headers), 422, "invalid")
@@ -313,7 +336,9 @@ async def test_the_job_of_somebody_else_is_not_found(
     assert await get(client, user, f"/api/jobs/{job['id']}") == job
 
 
-@pytest.mark.parametrize(("method", "path"), [*EACH, ("GET", "/api/jobs"), ("POST", "/api/jobs"), ("GET", "/api/events")])
+@pytest.mark.parametrize(
+    ("method", "path"), [*EACH, ("GET", "/api/jobs"), ("POST", "/api/jobs"), ("GET", "/api/events")]
+)
 async def test_without_a_user_s_token_there_is_nothing(
     client: Client, runner: KnownRunner, method: str, path: str
 ) -> None:
@@ -331,16 +356,27 @@ async def test_segments_and_transcript(client: Client, user: SignedIn, work: Wor
     job = await (await submit(client, user)).get_json()
     path = f"/api/jobs/{job['id']}"
     assert await get(client, user, f"{path}/segments") == {"segments": [], "next": 0, "complete": False}
-    assert "queued" in await problem(await client.get(f"{path}/transcript", headers=user.headers), 409, "not-finished")
+    assert "queued" in await problem(
+        await client.get(f"{path}/transcript", headers=user.headers), 409, "not-finished"
+    )
     await work(3)
     growing = await get(client, user, f"{path}/segments?since=1")
-    assert ([each["id"] for each in growing["segments"]], growing["next"], growing["complete"]) == ([1, 2], 3, False)
+    assert ([each["id"] for each in growing["segments"]], growing["next"], growing["complete"]) == (
+        [1, 2],
+        3,
+        False,
+    )
     assert set(growing["segments"][0]) == {
         "id", "start", "end", "text", "avg_logprob", "no_speech_prob", "compression_ratio", "temperature", "words",
         "speaker",
     }  # fmt: skip
     running = await get(client, user, path)
-    assert (running["state"], running["progress"], running["attempts"], running["duration"]) == ("running", 0.5, 1, 10.0)
+    assert (running["state"], running["progress"], running["attempts"], running["duration"]) == (
+        "running",
+        0.5,
+        1,
+        10.0,
+    )
     assert set(running["runner"]) == {"id", "name", "version"}
 
 
@@ -348,7 +384,12 @@ async def test_every_format_of_a_finished_transcript(client: Client, user: Signe
     job = await (await submit(client, user, name="Gespräch.wav")).get_json()
     await work(2, finish=True)
     done = await get(client, user, f"/api/jobs/{job['id']}")
-    assert (done["state"], done["progress"], done["language"], done["error"]) == ("succeeded", 1.0, "en", None)
+    assert (done["state"], done["progress"], done["language"], done["error"]) == (
+        "succeeded",
+        1.0,
+        "en",
+        None,
+    )
     for format in (await get(client, user, "/api/about"))["formats"]:
         response = await client.get(f"/api/jobs/{job['id']}/transcript?format={format}", headers=user.headers)
         assert response.status_code == 200
@@ -384,7 +425,9 @@ async def test_cancelling_and_retrying(client: Client, user: SignedIn, work: Wor
 async def test_a_finished_job_cannot_be_cancelled(client: Client, user: SignedIn, work: Work) -> None:
     job = await (await submit(client, user)).get_json()
     await work(1, finish=True)
-    detail = await problem(await client.post(f"/api/jobs/{job['id']}/cancel", headers=user.headers), 409, "illegal-move")
+    detail = await problem(
+        await client.post(f"/api/jobs/{job['id']}/cancel", headers=user.headers), 409, "illegal-move"
+    )
     assert "succeeded" in detail
 
 
@@ -402,7 +445,9 @@ async def test_a_deleted_job_is_gone_with_its_recording(
 # --- what arrives is what was sent
 
 
-async def test_the_digest_of_the_recording_is_told(client: Client, user: SignedIn, settings: ServerSettings) -> None:
+async def test_the_digest_of_the_recording_is_told(
+    client: Client, user: SignedIn, settings: ServerSettings
+) -> None:
     job = await (await submit(client, user)).get_json()
     response = await client.get(f"/api/jobs/{job['id']}/audio", headers=user.headers)
     assert response.headers["ETag"] == f'"{hashlib.sha256(WAV).hexdigest()}"'

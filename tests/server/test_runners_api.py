@@ -136,7 +136,15 @@ async def test_a_job_from_the_first_heartbeat_to_the_result(
     assert set(held) == ASSIGNMENT_FIELDS
     assert (held["id"], held["lease"], held["sha256"]) == (job.id, 1, hashlib.sha256(AUDIO).hexdigest())
     assert (await runners(admin))[0]["job"] == job.id
-    told = {"id": job.id, "lease": 1, "progress": 0.5, "resume_at": 2, "duration": 4, "language": "en", "first": 0}
+    told = {
+        "id": job.id,
+        "lease": 1,
+        "progress": 0.5,
+        "resume_at": 2,
+        "duration": 4,
+        "language": "en",
+        "first": 0,
+    }
     reply = await runner.beat(wait=15, job=told | {"segments": [segment(0), segment(1)]})
     assert (reply["job"], reply["abort"], reply["drain"]) == (None, False, False)
     gap = await runner.result(held, 409, next=3)
@@ -197,7 +205,9 @@ async def test_an_abort_reaches_a_working_runner(services: Services, person: Per
     assert (await services.jobs.get(person, job.id)).state == "cancelled"
 
 
-async def test_a_takeover_is_told_to_the_former_session(services: Services, person: Person, runner: Caller) -> None:
+async def test_a_takeover_is_told_to_the_former_session(
+    services: Services, person: Person, runner: Caller
+) -> None:
     await submit(services, person)
     held = (await runner.beat())["job"]
     former = Caller(runner.http, runner.url, "")
@@ -222,7 +232,18 @@ async def test_good_bye_hands_the_job_back(services: Services, person: Person, r
 
 async def test_what_an_admin_does_with_runners(services: Services, runner: Caller, admin: Caller) -> None:
     (seen,) = await runners(admin)
-    assert {"id", "name", "online", "cordoned", "draining", "version", "engine", "device", "models", "job"} <= set(seen)
+    assert {
+        "id",
+        "name",
+        "online",
+        "cordoned",
+        "draining",
+        "version",
+        "engine",
+        "device",
+        "models",
+        "job",
+    } <= set(seen)
     assert (seen["name"], seen["online"], seen["version"], seen["models"]) == ("gpu-1", True, "1.2", ["tiny"])
     path = f"/api/runners/{seen['id']}"
     assert (await admin.call("POST", f"{path}/cordon"))["cordoned"] is True
@@ -261,13 +282,21 @@ async def test_runners_are_for_admins_and_heartbeats_for_runners(
         ({"id": "x", "lease": 2**64, "progress": 0}, "lease"),
         ({"id": "x", "lease": 1, "progress": 0, "segments": [segment(0)]}, "first"),
         ({"id": "x", "lease": 1, "progress": 0, "first": 1, "segments": [segment(0)]}, "one by one"),
-        ({"id": "x", "lease": 1, "progress": 0, "first": 0, "segments": [segment(0) | {"end": -1}]}, "segment"),
-        ({"id": "x", "lease": 1, "progress": 0, "first": 0, "segments": [segment(0) | {"colour": 1}]}, "colour"),
+        (
+            {"id": "x", "lease": 1, "progress": 0, "first": 0, "segments": [segment(0) | {"end": -1}]},
+            "segment",
+        ),
+        (
+            {"id": "x", "lease": 1, "progress": 0, "first": 0, "segments": [segment(0) | {"colour": 1}]},
+            "colour",
+        ),
         ({"id": "x", "lease": 1, "progress": 0, "colour": 1}, "colour"),
         ({"id": "x", "lease": 1, "progress": 0, "resume_at": -1}, "resume_at"),
     ],
 )
-async def test_a_heartbeat_that_makes_no_sense_is_refused(runner: Caller, job: dict[str, Any], words: str) -> None:
+async def test_a_heartbeat_that_makes_no_sense_is_refused(
+    runner: Caller, job: dict[str, Any], words: str
+) -> None:
     refused = await runner.beat(job=job, expect=422)
     assert refused["code"] == "invalid"
     assert words in refused["detail"]

@@ -57,8 +57,7 @@ async def get_job(person: Person, id: str) -> Job:
 @doors.door("DELETE", routes.JOB, Who.USER, status=204)
 async def delete_job(person: Person, id: str) -> None:
     """Delete a job with its recording and its transcript; a running one is cancelled first."""
-    await services().jobs.delete(person, id)
-    await services().receiving.discard(id)
+    await services().submitting.delete(person, id)
 
 
 @doors.door("POST", routes.JOB_CANCEL, Who.USER, gives=Job)

@@ -36,7 +36,3 @@ class Presence:
         """Tell whether the runner has called lately in its valid session."""
         seen = self._seen.get(runner_id)
         return seen is not None and seen.session == session and now - seen.at <= self._window
-
-    def online_count(self, now: float) -> int:
-        """Return how many runners have called lately."""
-        return sum(now - seen.at <= self._window for seen in self._seen.values())

@@ -78,6 +78,7 @@ class Feed:
             after,
             CHANGES_AT_ONCE,
         ):
+            jobs = await self._present([change["id"] for change in changes if not change["deleted"]])
             added = await self._added(user_id, after, changes[-1]["revision"])
             for change in changes:
                 after = change["revision"]
@@ -87,18 +88,20 @@ class Feed:
                 if change["deleted"]:
                     gone = msgspec.json.encode(JobDeleted(change["id"]))
                     yield ServerSentEvent(EventName.DELETED, gone, after)
-                    continue
-                if (job := await self._present(change["id"])) is not None:
+                elif job := jobs.get(change["id"]):
                     # The number under which the change was found, not a later one: those are still to come.
                     yield ServerSentEvent(EventName.JOB, job, after)
 
-    async def _present(self, job_id: str) -> bytes | None:
-        """Return a job as it is now, or None when it has just been deleted."""
-        row = await self._database.row("SELECT * FROM jobs WHERE id = $1", job_id)
-        if row is None:
-            return None
-        place = (await positions(self._database, [row])).get(job_id)
-        return msgspec.json.encode(to_job(row, self._progress, place))
+    async def _present(self, ids: list[str]) -> dict[str, bytes]:
+        """Return jobs as they are now, without those that have just been deleted."""
+        if not ids:
+            return {}
+        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
+        rows = await self._database.rows(f"SELECT * FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
+        places = await positions(self._database, rows)
+        return {
+            row["id"]: msgspec.json.encode(to_job(row, self._progress, places.get(row["id"]))) for row in rows
+        }
 
     async def _added(self, user_id: str, after: int, until: int) -> deque[Row]:
         """Return the segments that were appended after one change and until another, in that order."""

@@ -9,6 +9,7 @@ priority: one urgent job must not push its owner's, or everybody's, place in the
 """
 
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 
 from projectw_server.db import Row, Statements, Transaction
 from projectw_shared.jobs import JobState
@@ -82,27 +83,28 @@ async def keep_share(transaction: Transaction, job: Row) -> None:
     )
 
 
-POSITION = (
-    "SELECT COUNT(*) AS before FROM jobs WHERE state = 'queued' AND (rank, start_tag, id) < ($1, $2, $3)"
-)
-"""Counts the jobs that come before one, from the index of the queue alone."""
-
-POSITIONS = (
-    "SELECT id, place FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, start_tag, id) AS place"
-    " FROM jobs WHERE state = 'queued') AS queue WHERE id IN ({ids})"
-)
-"""Numbers the queue once for the jobs of a whole page."""
+QUEUED = "SELECT COUNT(*) AS jobs FROM jobs WHERE state = 'queued'"
+BEFORE = " AND (rank, start_tag, id) < (${}, ${}, ${})"
+FROM = " AND (rank, start_tag, id) >= (${}, ${}, ${})"
 
 
 async def positions(statements: Statements, rows: list[Row]) -> dict[str, int]:
-    """Return the place in the queue, 1 for the next, of those of the jobs ``rows`` that wait."""
-    waiting = [row for row in rows if row["state"] == JobState.QUEUED]
-    if len(waiting) == 1:
-        job = waiting[0]
-        found = await statements.row(POSITION, job["rank"], job["start_tag"], job["id"])
-        return {job["id"]: found["before"] + 1} if found else {}
+    """Return the place in the queue, 1 for the next, of those of the jobs ``rows`` that wait.
+
+    Counted from one of them to the next, so that the index of the queue is walked once for a whole page.
+    """
+    waiting = sorted((row for row in rows if row["state"] == JobState.QUEUED), key=_key)
     if not waiting:
         return {}
-    marks = ", ".join(f"${n}" for n in range(1, len(waiting) + 1))
-    numbered = await statements.rows(POSITIONS.format(ids=marks), *(job["id"] for job in waiting))
-    return {row["id"]: row["place"] for row in numbered}
+    marks = [range(3 * n + 1, 3 * n + 4) for n in range(len(waiting))]
+    counts = [QUEUED + BEFORE.format(*marks[0])]
+    counts += [QUEUED + FROM.format(*before) + BEFORE.format(*mark) for before, mark in pairwise(marks)]
+    numbered = [f"({count}) AS n{n}" for n, count in enumerate(counts)]
+    found = await statements.row(f"SELECT {', '.join(numbered)}", *chain.from_iterable(map(_key, waiting)))
+    assert found is not None, "counting gives a row"
+    steps = accumulate(found[f"n{n}"] for n in range(len(waiting)))
+    return {row["id"]: before + 1 for row, before in zip(waiting, steps, strict=True)}
+
+
+def _key(row: Row) -> tuple[int, float, str]:
+    return row["rank"], row["start_tag"], row["id"]

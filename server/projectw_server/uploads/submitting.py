@@ -1,9 +1,10 @@
-"""Submitting: a recording that has arrived and a job that is acknowledged are one thing, or neither."""
+"""Recordings and their jobs come and go together, whatever the client does meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from projectw_server.accounts.principals import Person
 from projectw_server.jobs.service import Jobs, Recording
@@ -11,6 +12,8 @@ from projectw_server.uploads.receiving import Received, Receiving
 from projectw_shared.errors import KeyInUse
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,13 @@ class Submission:
 
 
 class Submitting:
-    """Turns uploads into jobs."""
+    """Turns uploads into jobs, and takes both away."""
 
     def __init__(self, receiving: Receiving, jobs: Jobs) -> None:
         self._receiving = receiving
         self._jobs = jobs
         self._under_way: set[tuple[str, str]] = set()
-        self._keeping: set[asyncio.Task[Job]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     @contextmanager
     def reserve(self, person: Person, key: str | None) -> Iterator[None]:
@@ -51,11 +54,22 @@ class Submitting:
     ) -> Job:
         """Receive a recording and queue it as a job of ``person``; if it cannot be queued, nothing is left."""
         submission = await receive()
-        # From here on a client that goes away changes nothing: either both the file and its row stay, or none.
-        task = asyncio.create_task(self._keep(person, key, submission))
-        self._keeping.add(task)
-        task.add_done_callback(self._keeping.discard)
+        return await self._to_the_end(self._keep(person, key, submission))
+
+    async def delete(self, person: Person, job_id: str) -> None:
+        """Delete a job of ``person`` with its transcript and its recording."""
+        await self._to_the_end(self._delete(person, job_id))
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do ``work`` also when the client goes away: either both the file and its row stay, or none."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+    async def _delete(self, person: Person, job_id: str) -> None:
+        await self._jobs.delete(person, job_id)
+        await self._receiving.discard(job_id)
 
     async def _keep(self, person: Person, key: str | None, submission: Submission) -> Job:
         received = submission.received

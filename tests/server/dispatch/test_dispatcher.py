@@ -101,7 +101,9 @@ async def test_a_job_reaches_the_runner_that_waits(core: Core, person: Person, r
     assert (reply.job.id, reply.abort, reply.drain) == (job.id, False, False)
 
 
-async def test_a_job_that_waits_reaches_the_runner_that_comes(core: Core, person: Person, runner: Runner) -> None:
+async def test_a_job_that_waits_reaches_the_runner_that_comes(
+    core: Core, person: Person, runner: Runner
+) -> None:
     job = await core.submit(person)
     assert (await runner.gets_job()).id == job.id
 
@@ -125,7 +127,9 @@ async def test_jobs_go_to_the_runners_in_the_order_in_which_they_came(
     assert (await answered(second)).job is not None
 
 
-async def test_nothing_is_assigned_to_a_client_that_has_gone(core: Core, person: Person, runner: Runner) -> None:
+async def test_nothing_is_assigned_to_a_client_that_has_gone(
+    core: Core, person: Person, runner: Runner
+) -> None:
     await gone(await runner.held())
     job = await core.submit(person)
     await settled()
@@ -357,7 +361,9 @@ async def test_a_draining_runner_hears_of_it_and_gets_nothing_more(
     assert (reply.drain, reply.job) == (True, None)
 
 
-async def test_a_working_runner_hears_of_drain_and_keeps_its_job(core: Core, person: Person, runner: Runner) -> None:
+async def test_a_working_runner_hears_of_drain_and_keeps_its_job(
+    core: Core, person: Person, runner: Runner
+) -> None:
     await core.submit(person)
     held = await runner.gets_job()
     waiting = await runner.held(beat(held))
@@ -416,7 +422,9 @@ async def test_fifty_runners_and_two_hundred_jobs_meet_each_once(core: Core, per
     assert len(core.dispatcher.waiters) == 0
 
 
-async def test_closing_answers_everybody_and_takes_nobody_new(core: Core, runner: Runner, other: Runner) -> None:
+async def test_closing_answers_everybody_and_takes_nobody_new(
+    core: Core, runner: Runner, other: Runner
+) -> None:
     waiting = await runner.held()
     core.dispatcher.close()
     assert (await answered(waiting)).job is None

@@ -12,8 +12,20 @@ async def test_a_registration_tells_the_rhythm_and_is_seen(core: Core) -> None:
     runner = await core.runner("desk")
     holder = await core.register(runner)
     (seen,) = (await core.fleet.overview()).runners
-    assert (seen.id, seen.name, seen.online, seen.version, seen.engine) == (runner.id, "desk", True, "1.0", "fake")
-    assert (seen.device, seen.models, seen.job, seen.cordoned, seen.draining) == ("cpu", ["tiny"], None, False, False)
+    assert (seen.id, seen.name, seen.online, seen.version, seen.engine) == (
+        runner.id,
+        "desk",
+        True,
+        "1.0",
+        "fake",
+    )
+    assert (seen.device, seen.models, seen.job, seen.cordoned, seen.draining) == (
+        "cpu",
+        ["tiny"],
+        None,
+        False,
+        False,
+    )
     found, _ = await core.fleet.holder(runner, holder.session)
     assert found == holder
 
@@ -37,7 +49,9 @@ async def test_a_second_registration_takes_over_at_once(core: Core, person: Pers
     assert (await core.claim(latter)).lease == held.lease + 1
 
 
-async def test_a_takeover_counts_as_an_expired_lease_also_for_the_last_attempt(core: Core, person: Person) -> None:
+async def test_a_takeover_counts_as_an_expired_lease_also_for_the_last_attempt(
+    core: Core, person: Person
+) -> None:
     runner = await core.runner()
     job = await core.submit(person)
     for _ in range(MAX_ATTEMPTS):

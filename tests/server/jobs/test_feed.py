@@ -87,6 +87,10 @@ async def fresh_look(core: Core, person: Person) -> Mirror:
     return mirror
 
 
+def _without_positions(jobs: dict[str, Job]) -> dict[str, Job]:
+    return {job_id: msgspec.structs.replace(job, position=None) for job_id, job in jobs.items()}
+
+
 async def live_through_much(core: Core, person: Person) -> None:
     """A history with every kind of change in it."""
     a = await core.submit(person, name="a.wav")
@@ -177,7 +181,9 @@ async def test_a_mere_change_of_position_sends_nothing(core: Core, person: Perso
         assert msgspec.json.decode((await stream.next()).data, type=Job).id == marker.id
 
 
-async def test_resuming_from_every_change_leads_to_what_a_fresh_look_shows(core: Core, person: Person) -> None:
+async def test_resuming_from_every_change_leads_to_what_a_fresh_look_shows(
+    core: Core, person: Person
+) -> None:
     """The property that makes Last-Event-ID trustworthy, over a history with every kind of change."""
     async with opened(core, person) as stream:
         hello = await stream.next()
@@ -250,7 +256,8 @@ async def test_changes_during_the_replay_are_not_lost(core: Core, person: Person
         while late.id not in mirror.jobs or jobs[2].id in mirror.jobs:
             mirror.apply(await stream.next())
     expected = await fresh_look(core, person)
-    assert mirror.jobs == expected.jobs
+    # A mere change of position is no change.
+    assert _without_positions(mirror.jobs) == _without_positions(expected.jobs)
     assert mirror.segments == expected.segments
 
 
@@ -306,7 +313,9 @@ async def test_nobody_sees_the_events_of_somebody_else(core: Core, person: Perso
     assert [event.name for event in replayed] == [EventName.HELLO, EventName.JOB]
 
 
-async def test_a_deletion_is_told_for_a_day_and_then_the_client_lists_anew(core: Core, person: Person) -> None:
+async def test_a_deletion_is_told_for_a_day_and_then_the_client_lists_anew(
+    core: Core, person: Person
+) -> None:
     begin = await current(core)
     job = await core.submit(person)
     seen = await current(core)

@@ -37,7 +37,13 @@ async def test_a_claim_tells_all_that_the_work_needs(core: Core, person: Person,
     job = await core.submit(person, size=77, name="a b.wav")
     held = await core.claim(holder)
     assert (held.id, held.lease, held.file_name, held.bytes) == (job.id, 1, "a b.wav", 77)
-    assert (held.first, held.resume_at, held.segments, held.language, held.duration) == (0, 0.0, [], None, None)
+    assert (held.first, held.resume_at, held.segments, held.language, held.duration) == (
+        0,
+        0.0,
+        [],
+        None,
+        None,
+    )
     seen = await core.jobs.get(person, job.id)
     assert (seen.state, seen.attempts, seen.started_at) == ("assigned", 1, None)
     assert seen.runner is not None
@@ -198,7 +204,9 @@ async def test_an_older_heartbeat_that_arrives_late_takes_nothing_back(
     assert await texts(core, person, held.id) == [0, 1, 2, 3]
 
 
-async def test_the_next_runner_goes_on_where_the_last_one_was(core: Core, holder: Holder, held: Assignment) -> None:
+async def test_the_next_runner_goes_on_where_the_last_one_was(
+    core: Core, holder: Holder, held: Assignment
+) -> None:
     count = PROMPT_SEGMENTS + 6
     await core.leases.beat(holder, beat(held, duration=99.0, language="fr"))
     await core.leases.beat(holder, appending(held, 0, count, resume_at=12.5))
@@ -248,7 +256,9 @@ async def test_only_the_session_that_holds_the_lease_may_use_it(
         await core.finish(stranger, held)
 
 
-async def test_a_late_runner_changes_nothing(core: Core, person: Person, holder: Holder, held: Assignment) -> None:
+async def test_a_late_runner_changes_nothing(
+    core: Core, person: Person, holder: Holder, held: Assignment
+) -> None:
     await core.leases.beat(holder, appending(held, 0, 1, resume_at=10.0))
     await core.leases.hand_back(held.id, held.lease)
     other = await core.holder("other")
@@ -270,7 +280,9 @@ async def test_a_late_runner_changes_nothing(core: Core, person: Person, holder:
 async def test_a_result_is_accepted_before_the_first_heartbeat_too(
     core: Core, person: Person, holder: Holder, held: Assignment
 ) -> None:
-    await core.leases.finish(holder.runner_id, held.id, Result(held.lease, next=0, language="en", duration=3.0))
+    await core.leases.finish(
+        holder.runner_id, held.id, Result(held.lease, next=0, language="en", duration=3.0)
+    )
     job = await core.jobs.get(person, held.id)
     assert (job.state, job.progress, job.language, job.duration) == ("succeeded", 1.0, "en", 3.0)
     assert job.started_at is not None
@@ -409,7 +421,9 @@ async def test_renewals_are_written_at_most_every_quarter_of_a_lease_and_still_s
     assert len(written) <= (core.clock.now() - began) / (LEASE_SECONDS / 4) + 1
 
 
-async def test_a_renewal_that_only_memory_knows_is_honoured(core: Core, holder: Holder, held: Assignment) -> None:
+async def test_a_renewal_that_only_memory_knows_is_honoured(
+    core: Core, holder: Holder, held: Assignment
+) -> None:
     await core.leases.beat(holder, beat(held))
     core.clock.advance(LEASE_SECONDS / 5)
     await core.leases.beat(holder, beat(held))

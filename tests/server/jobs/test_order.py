@@ -22,7 +22,9 @@ async def serve_all(core: Core, holder: Holder, most: int = 1000) -> list[str]:
     return served
 
 
-async def submit_many(core: Core, person: Person, count: int, *, size: int = 1000, priority: int = 0) -> list[Job]:
+async def submit_many(
+    core: Core, person: Person, count: int, *, size: int = 1000, priority: int = 0
+) -> list[Job]:
     return [await core.submit(person, size=size, priority=priority) for _ in range(count)]
 
 
@@ -31,7 +33,9 @@ async def positions(core: Core, person: Person) -> dict[str, int | None]:
     return {job.id: job.position for job in page.jobs}
 
 
-async def test_ten_users_with_one_job_each_do_not_wait_for_five_hundred_of_another(core: Core, holder: Holder) -> None:
+async def test_ten_users_with_one_job_each_do_not_wait_for_five_hundred_of_another(
+    core: Core, holder: Holder
+) -> None:
     glutton = await core.person()
     await submit_many(core, glutton, 500)
     others = [await core.submit(await core.person()) for _ in range(10)]
@@ -55,12 +59,16 @@ async def test_whoever_sends_larger_recordings_gets_fewer_turns(core: Core, hold
     assert turns["small"] == 4 * turns["large"]
 
 
-async def test_a_user_s_own_jobs_keep_the_order_in_which_they_came(core: Core, person: Person, holder: Holder) -> None:
+async def test_a_user_s_own_jobs_keep_the_order_in_which_they_came(
+    core: Core, person: Person, holder: Holder
+) -> None:
     jobs = await submit_many(core, person, 20)
     assert await serve_all(core, holder) == [job.id for job in jobs]
 
 
-async def test_a_higher_priority_comes_first_whoever_waits(core: Core, person: Person, holder: Holder) -> None:
+async def test_a_higher_priority_comes_first_whoever_waits(
+    core: Core, person: Person, holder: Holder
+) -> None:
     low = await core.submit(person, priority=-1)
     plain = await core.submit(person)
     urgent = await core.submit(await core.person(), priority=5)
@@ -108,7 +116,9 @@ async def test_a_job_cancelled_while_it_ran_was_a_turn(core: Core, person: Perso
     assert set(turns) <= {job.id for job in theirs}
 
 
-async def test_deleting_what_is_done_does_not_buy_the_next_turn(core: Core, person: Person, holder: Holder) -> None:
+async def test_deleting_what_is_done_does_not_buy_the_next_turn(
+    core: Core, person: Person, holder: Holder
+) -> None:
     other = await core.person()
     await submit_many(core, other, 5)
     turns = []
@@ -134,7 +144,9 @@ async def test_somebody_who_comes_later_does_not_overtake_for_the_time_of_absenc
     assert 4 <= owners.count(late.id) <= 6
 
 
-async def test_virtual_time_survives_a_restart(core: Core, person: Person, holder: Holder, database: Database) -> None:
+async def test_virtual_time_survives_a_restart(
+    core: Core, person: Person, holder: Holder, database: Database
+) -> None:
     await submit_many(core, person, 20)
     await serve_all(core, holder, 10)
     served = await core.row((await serve_all(core, holder, 1))[0])

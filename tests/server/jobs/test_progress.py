@@ -51,7 +51,9 @@ def test_what_is_over_is_forgotten() -> None:
     assert progress.of("a") is None
 
 
-async def test_a_job_shows_progress_and_time_left_while_it_runs(core: Core, person: Person, holder: Holder) -> None:
+async def test_a_job_shows_progress_and_time_left_while_it_runs(
+    core: Core, person: Person, holder: Holder
+) -> None:
     job = await core.submit(person)
     held = await core.claim(holder)
     await core.leases.beat(holder, beat(held, 0.0, duration=100.0))

@@ -28,7 +28,9 @@ async def test_a_new_job_waits_with_what_it_was_submitted_with(core: Core, perso
     assert job == await core.jobs.get(person, job.id)
 
 
-async def test_the_list_is_paged_from_the_newest_on_and_each_job_comes_once(core: Core, person: Person) -> None:
+async def test_the_list_is_paged_from_the_newest_on_and_each_job_comes_once(
+    core: Core, person: Person
+) -> None:
     jobs = [(await core.submit(person)).id for _ in range(7)]
     found, cursor, sizes = [], None, []
     while True:
@@ -126,7 +128,9 @@ async def test_what_is_over_cannot_be_cancelled_and_what_is_not_cannot_be_retrie
             await work
 
 
-async def test_a_retried_job_has_all_attempts_and_its_segments(core: Core, person: Person, holder: Holder) -> None:
+async def test_a_retried_job_has_all_attempts_and_its_segments(
+    core: Core, person: Person, holder: Holder
+) -> None:
     job = await core.submit(person)
     held = await core.claim(holder)
     await core.leases.beat(holder, appending(held, 0, 3, resume_at=30.0))
