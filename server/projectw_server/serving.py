@@ -13,6 +13,7 @@ from quart import Quart
 
 from projectw_server import home
 from projectw_server.api.access import Application, Message, Receive, Scope, Send
+from projectw_server.api.connections import BoundedProtocol
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.app import create_app
 from projectw_server.db import open_database
@@ -119,7 +120,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
 async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
     config = uvicorn.Config(
         Interruptible(cast("Application", app)),
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

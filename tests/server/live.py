@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from quart import Quart
 
+from projectw_server.api.connections import BoundedProtocol
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.app import create_app
 from projectw_server.db import Database
@@ -36,7 +37,7 @@ async def serving(settings: ServerSettings, database: Database) -> AsyncIterator
     (sock,) = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

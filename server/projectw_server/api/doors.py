@@ -4,6 +4,7 @@ One declaration makes the check, the decoding, the answer and the OpenAPI docume
 differ from another. A handler is called with the caller first and returns a message, or a ready response.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,9 @@ Handler = Callable[..., Awaitable[Any]]
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
 """The largest JSON body: a heartbeat that brings hours of segments with word times is the longest there is."""
+
+JSON_SECONDS = 120.0
+"""How long a JSON body may take to arrive: Quart's own time limit does not cover iteration."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +105,26 @@ def _read_query(kind: type[T]) -> T:
 
 
 async def _read_body(kind: type[T]) -> T:
-    raw = bytearray()
-    async for chunk in request.body:
-        raw += chunk
-        if len(raw) > MAX_JSON_BYTES:
-            raise TooLarge(f"A JSON body has at most {MAX_JSON_BYTES} bytes")
+    raw = await _read_raw()
     try:
         return msgspec.json.decode(raw, type=strict(kind))
     except msgspec.ValidationError as error:
         raise Invalid(f"The body is not valid: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"The body is no JSON: {error}") from error
+
+
+async def _read_raw() -> bytearray:
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(JSON_SECONDS):
+            async for chunk in request.body:
+                raw += chunk
+                if len(raw) > MAX_JSON_BYTES:
+                    raise TooLarge(f"A JSON body has at most {MAX_JSON_BYTES} bytes")
+    except TimeoutError as error:
+        raise BadRequest(f"The body did not arrive within {JSON_SECONDS:g} s; send it again") from error
+    return raw
 
 
 def _respond(answer: Any, status: int) -> Response:

@@ -155,6 +155,18 @@ async def test_virtual_time_survives_a_restart(
     assert (await restarted.row(newcomer.id))["start_tag"] == served["start_tag"]
 
 
+async def test_virtual_time_does_not_go_back_when_an_earlier_job_is_served_again(
+    core: Core, person: Person, holder: Holder
+) -> None:
+    _, second = await submit_many(core, person, 2)
+    first_held = await core.claim(holder)
+    await core.claim(await core.holder("other"))
+    await core.leases.hand_back(first_held.id, first_held.lease)
+    await core.claim(holder)
+    newcomer = await core.submit(await core.person())
+    assert (await core.row(newcomer.id))["start_tag"] == (await core.row(second.id))["start_tag"]
+
+
 async def test_a_job_that_is_queued_again_keeps_its_place(core: Core, person: Person, holder: Holder) -> None:
     first, *_ = await submit_many(core, person, 5)
     held = await core.claim(holder)

@@ -1,0 +1,89 @@
+"""HTTP connections with an end: Uvicorn's parser takes a head of any length, for as long as a client likes.
+
+Seen without this: one header of 300 MB, from anybody, took 500 MB and held up every other request for minutes,
+because the parser joins what has come of a header anew with each piece.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+"""What may arrive without ending a head or bringing a byte of body; one read of the socket may come on top."""
+
+HEAD_SECONDS = 30.0
+"""How long a client may take for the head of a request, and to go on sending a body that was answered already."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes the connection of a client that sends endless heads, chunk extensions or trailers, or none at all."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._idle_bytes = 0
+        self._awaits_head = True
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as Uvicorn's own
+        """Begin, and expect a request soon."""
+        super().connection_made(transport)
+        self._expect_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and the deadline with it."""
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse ``data``, and count it unless it is of use."""
+        if self._awaits_head and self._deadline is None:
+            self._expect_end()
+        self._idle_bytes += len(data)
+        super().data_received(data)
+        if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self._is_answered():
+                self.send_400_response(f"A head has at most {MAX_HEAD_BYTES} bytes")
+            else:
+                self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """Take a request whose head is complete."""
+        self._idle_bytes = 0
+        self._awaits_head = False
+        self._forget_deadline()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._idle_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a request; what comes now is the next one's head."""
+        self._idle_bytes = 0
+        self._awaits_head = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Let a client that still sends come to an end."""
+        super().on_response_complete()
+        if not self._awaits_head and self._is_answered():
+            self._expect_end()
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _expect_end(self) -> None:
+        self._forget_deadline()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self._is_answered():
+            self.transport.close()

@@ -1,0 +1,62 @@
+"""Transactions of callers who leave: they end as a whole, and the next one can begin."""
+
+import asyncio
+
+import pytest
+
+from projectw_server.db import Database, Transaction
+
+
+async def count(database: Database) -> int:
+    row = await database.row("SELECT value FROM counters WHERE name = 'change'")
+    assert row is not None
+    return int(row["value"])
+
+
+async def twice(transaction: Transaction) -> int:
+    await transaction.next_change()
+    return await transaction.next_change()
+
+
+@pytest.mark.parametrize("step", range(40))
+async def test_a_caller_who_is_cancelled_at_any_step_holds_no_lock_and_leaves_no_half(
+    database: Database, step: int
+) -> None:
+    caller = asyncio.ensure_future(database.transaction(twice))
+    for _ in range(step):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    async with asyncio.timeout(10):
+        assert await database.transaction(twice) in (2, 4)
+        await database.settle()
+        assert await count(database) in (2, 4)
+
+
+async def test_what_follows_a_commit_is_done_although_the_caller_has_left(database: Database) -> None:
+    done: list[int] = []
+
+    async def work(transaction: Transaction) -> None:
+        transaction.after_commit.append(lambda: done.append(1))
+        caller.cancel()
+        await transaction.next_change()
+
+    caller = asyncio.ensure_future(database.transaction(work))
+    await asyncio.wait([caller])
+    await database.settle()
+    assert done == [1]
+    assert await count(database) == 1
+
+
+async def test_a_transaction_that_breaks_leaves_nothing_and_tells_nobody(database: Database) -> None:
+    done: list[int] = []
+
+    async def work(transaction: Transaction) -> None:
+        transaction.after_commit.append(lambda: done.append(1))
+        await transaction.next_change()
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await database.transaction(work)
+    assert done == []
+    assert await count(database) == 0

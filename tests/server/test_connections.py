@@ -1,0 +1,104 @@
+"""Clients that never come to the point: their connections end, and cost nothing meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from projectw_server.api import connections, doors
+from projectw_server.db import Database
+from projectw_server.settings import ServerSettings
+
+from .live import Live, serving
+
+PIECE = b"a" * 16_384
+MANY = 4 * connections.MAX_HEAD_BYTES // len(PIECE) + 32
+"""Pieces that are together far more than a head may be, one read of the socket included."""
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LOGIN = b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.fixture
+async def live(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
+    async with serving(settings, database) as live:
+        yield live
+
+
+async def exchange(port: int, start: bytes, piece: bytes = b"", pieces: int = 0) -> bytes:
+    """Send ``start`` and then ``piece`` again and again; return what was answered until the server closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(start)
+        for _ in range(pieces):
+            writer.write(piece)
+            await writer.drain()
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionError:
+        return b"cut off"
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        pytest.param(b"GET /", PIECE, id="an address without end"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nX: ", PIECE, id="a header without end"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\n", b"X: y\r\n" * 3000, id="headers without end"),
+        pytest.param(
+            LOGIN + b"Transfer-Encoding: chunked\r\n\r\n1;x=", PIECE, id="a chunk extension without end"
+        ),
+        pytest.param(
+            LOGIN + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", PIECE, id="a trailer without end"
+        ),
+    ],
+)
+async def test_what_has_no_end_is_cut_off(live: Live, start: bytes, piece: bytes) -> None:
+    answer = await exchange(live.port, start, piece, MANY)
+    assert answer == b"" or answer == b"cut off" or answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_long_head_is_still_read(live: Live) -> None:
+    head = REQUEST[:-2] + b"X: " + b"a" * 30_000 + b"\r\nConnection: close\r\n\r\n"
+    assert (await exchange(live.port, head)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_large_body_in_many_pieces_is_no_head(live: Live) -> None:
+    body = b" " * (MANY * len(PIECE))
+    head = LOGIN + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert (await exchange(live.port, head, body[: len(PIECE)], MANY)).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"", id="a client that says nothing"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost:", id="half a head"),
+        pytest.param(REQUEST + b"GET /", id="half a head after a request"),
+        pytest.param(
+            b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\nx",
+            id="a body that was answered before it came",
+        ),
+    ],
+)
+async def test_a_connection_without_a_request_ends(
+    live: Live, start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    await exchange(live.port, start)  # returns when the server closes
+
+
+async def test_a_json_body_has_its_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "JSON_SECONDS", 0.1)
+    answer = await exchange(live.port, LOGIN + b"Connection: close\r\nContent-Length: 20\r\n\r\n{")
+    assert b"The body did not arrive within" in answer
+
+
+async def test_a_request_that_is_being_answered_outlasts_the_deadline(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(doors, "JSON_SECONDS", 0.4)
+    answer = await exchange(live.port, LOGIN + b"Connection: close\r\nContent-Length: 20\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 400 ")
