@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.programs import SCRIPTS, Program, ProgramFailed, end_all
+from deploy.programs import SCRIPTS, Program, ProgramFailed, end_all, signals_deferred
 
 CONFIGURATION = ("PROJECTW_", "XDG_CONFIG")
 """Variables of the surroundings that would change what the programs do here."""
@@ -106,17 +105,14 @@ class Installation:
 
     def close(self) -> None:
         """End everything: runners first, so that they can take their leave."""
-        # All are told at once, and then waited for one by one.
-        for program in self.programs[1:]:
-            if program.returncode is None:
-                program.send(signal.SIGTERM)
         end_all(reversed(self.programs))
 
     def _start(
         self, words: Sequence[str | Path], log: str, *, output: Path | None = None, pin: int | None = None
     ) -> Program:
-        program = Program(words, self.folder / log, environment=environment(), output=output, pin=pin)
-        self.programs.append(program)
+        with signals_deferred():
+            program = Program(words, self.folder / log, environment=environment(), output=output, pin=pin)
+            self.programs.append(program)
         return program
 
     def _write(self, name: str, document: Mapping[str, Any]) -> Path:

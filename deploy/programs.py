@@ -5,9 +5,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ SCRIPTS: Final = Path(sys.executable).parent
 
 LOOK_SECONDS: Final = 0.02
 TAIL_LINES: Final = 30
+DEFERRED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProgramFailed(Exception):
@@ -126,12 +128,31 @@ class Program:
 
 
 def end_all(programs: Iterable[Program]) -> None:
-    """End programs in order, the rest of them also when one's end is interrupted."""
+    """End programs, the last of them when the others have ended; all of them also when this is interrupted."""
     rest = list(programs)
     try:
+        for program in rest[:-1]:
+            program.send(signal.SIGTERM)
         while rest:
             rest[0].stop()
             rest.pop(0)
     finally:
         for program in rest:
             program.kill()
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Let signals that would raise wait for the end of the block: a child must not start without being noted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda which, _: came.append(which)) for number in DEFERRED}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for which in came:
+            signal.raise_signal(which)

@@ -121,7 +121,8 @@ class Gap(Conflict):
     @property
     def next(self) -> int:
         """The index of the first segment that the server does not have."""
-        return int(self.extensions["next"])
+        found = self.extensions.get("next")
+        return found if isinstance(found, int) and found >= 0 else 0
 
 
 class NotFinished(Conflict):
@@ -242,7 +243,7 @@ def from_problem(status: int, body: bytes, *, retry_after: float | None = None) 
     """
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = {}
     code = document.get("code")
     kinds = [kind for kind in every_error() if kind is not ProjectWError]

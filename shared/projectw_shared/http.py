@@ -29,7 +29,7 @@ from projectw_shared.errors import (
 )
 from projectw_shared.text import safe, shorten
 
-__all__ = ["Api", "Credentials", "FixedToken", "check_server_url"]
+__all__ = ["Api", "Credentials", "FixedToken", "check_server_url", "read_reply"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ MAX_PAUSE = 30.0
 
 MAX_PROBLEM_BYTES = 65_536
 """What is read of an error answer; a proxy's page may be of any size."""
+
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+"""What is read of an answer that is decoded: a day of speech with the times of its words is a tenth of that."""
 
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
@@ -140,7 +143,7 @@ class Api:
                 headers={**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})},
                 timeout=timeout,
             ) as response:
-                return _decode(await response.read(), reply)
+                return await read_reply(response, reply)
 
         if not repeatable:
             return await once()
@@ -178,7 +181,7 @@ class Api:
         try:
             for last in (False, True):
                 token = await self._credentials.bearer()
-                authorization = {"Authorization": f"Bearer {token}"} if token else {}
+                authorization = _authorization(token)
                 async with self._session.request(
                     method,
                     self.server_url + path,
@@ -216,6 +219,14 @@ class Api:
         return from_problem(response.status, body, retry_after=retry_after)
 
 
+def _authorization(token: str | None) -> dict[str, str]:
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()):
+        raise Unauthorized("This token holds characters that no token has; copy it anew, or sign in again")
+    return {"Authorization": f"Bearer {token}"}
+
+
 def _pause_before_retry(error: Exception) -> bool | float:
     """Say to stamina whether to try again, and after how many seconds at least."""
     if not isinstance(error, RETRIED):
@@ -228,12 +239,19 @@ def _pause_before_retry(error: Exception) -> bool | float:
     return error.retry_after * random.uniform(1.0, 1.25)  # noqa: S311  nothing is kept secret by it
 
 
-def _decode(body: bytes, reply: type[T]) -> T:
+async def read_reply(response: aiohttp.ClientResponse, reply: type[T]) -> T:
+    """Read an answer whole and decode it as ``reply``; Unreachable when it is not one of Project W's."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise Unreachable("the answer has no end; is the address right?")
     if reply is type(None):
         return None
     try:
         return msgspec.json.decode(body, type=reply)
-    except msgspec.DecodeError as error:
+    # Not only DecodeError: bytes that are no UTF-8, and thousands of brackets.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreachable(f"the answer is not Project W's: {error}; is the address right?") from error
 
 

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from projectw_shared.jobs import JobSettings, JobState
-from projectw_shared.transcripts import Segment
+from projectw_shared.transcripts import MAX_SECONDS, Segment
 
-Seconds = Annotated[float, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 LeaseNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -51,7 +51,7 @@ class Tokens(Struct, frozen=True):
     """An access token to send, and a refresh token that can be used once, when it has run out."""
 
     access_token: str
-    expires_in: int
+    expires_in: Annotated[int, Meta(ge=0, le=2**31)]
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the scheme, not a secret
 

@@ -7,6 +7,11 @@ PROMPT_SEGMENTS = 24
 223 tokens, and all that an engine may remember from window to window."""
 
 
+MAX_SECONDS = 1e9
+"""Thirty years: no recording is longer. Larger numbers overflow what is reckoned with them: times in
+milliseconds, and the order of a queue that weighs jobs by their length."""
+
+
 class Word(msgspec.Struct, frozen=True):
     """One word with its place in the audio, in seconds, and the model's probability for it (0 to 1)."""
 
@@ -14,6 +19,11 @@ class Word(msgspec.Struct, frozen=True):
     start: float
     end: float
     probability: float
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be a place in a recording."""
+        if not (0 <= self.start <= MAX_SECONDS and 0 <= self.end <= MAX_SECONDS):
+            raise ValueError(f"a word lies between 0 and {MAX_SECONDS:g} seconds")
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -41,6 +51,8 @@ class Segment(msgspec.Struct, frozen=True):
             raise ValueError("a segment's id is 0 or more")
         if not 0 <= self.start <= self.end:
             raise ValueError("a segment starts at 0 or later and ends no earlier than it starts")
+        if self.end > MAX_SECONDS:
+            raise ValueError(f"a segment ends within {MAX_SECONDS:g} seconds")
 
 
 def text_of(segments: list[Segment]) -> str:

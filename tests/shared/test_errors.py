@@ -105,3 +105,15 @@ def test_a_pause_is_the_server_s_word_else_the_class_s_own() -> None:
     assert TooManyRequests().retry_after == 1.0
     assert TooManyRequests(retry_after=5).retry_after == 5
     assert LeaseLost().retry_after is None
+
+
+@pytest.mark.parametrize("body", [b'{"code":' + b"[" * 60_000, b'{"code": "\xff"}'])
+def test_a_problem_that_no_decoder_bears_is_none(body: bytes) -> None:
+    assert type(from_problem(404, body)) is NotFound
+
+
+@pytest.mark.parametrize("said", ["", ',"next":"x"', ',"next":-1', ',"next":null'])
+def test_a_gap_that_does_not_say_where_begins_at_the_start(said: str) -> None:
+    error = from_problem(409, b'{"code":"gap"' + said.encode() + b"}")
+    assert isinstance(error, Gap)
+    assert error.next == 0

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from projectw_shared import events as module
+from projectw_shared.errors import Unreachable
 from projectw_shared.events import KEEP_ALIVE, EventName, ServerSentEvent, parse_events
 
 events = st.builds(
@@ -55,3 +58,15 @@ async def test_an_event_without_data_is_none_and_a_broken_id_is_no_change_number
 async def test_what_is_cut_off_at_the_end_is_dropped() -> None:
     whole = ServerSentEvent("job", b"{}").encode()
     assert await parsed([whole, whole[:-1]]) == [ServerSentEvent("job", b"{}")]
+
+
+async def test_bytes_of_an_evil_server_break_nothing() -> None:
+    wire = b"event: \xff\ndata: 1\nid: " + b"9" * 5000 + b"\n\n"
+    assert await parsed([wire]) == [ServerSentEvent("\N{REPLACEMENT CHARACTER}", b"1", None)]
+
+
+@pytest.mark.parametrize("chunk", [b"x" * 100, b"data: x\n" * 50])
+async def test_an_event_without_end_is_given_up(chunk: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EVENT_BYTES", 1000)
+    with pytest.raises(Unreachable, match="without end"):
+        await parsed(chunk for _ in range(100))

@@ -11,6 +11,7 @@ import pytest
 import stamina
 from aiohttp import web
 
+from projectw_shared import http
 from projectw_shared.errors import (
     Conflict,
     Gap,
@@ -331,3 +332,29 @@ async def test_outside_of_its_context_nothing_is_sent() -> None:
 def test_a_ca_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises((OSError, ssl.SSLError)):
         Api("https://x.example", credentials=FixedToken(None), user_agent="t", ca_file=tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize("body", [b'{"x":' + b"[" * 60_000, b'{"runner_id": "\xff"}', b"<html>"])
+async def test_what_no_decoder_bears_is_no_answer_of_ours(url: str, script: Script, body: bytes) -> None:
+    script.answers = [lambda: web.Response(body=body, content_type="application/json")]
+    async with api(url) as client:
+        with pytest.raises(Unreachable, match="not Project W's"):
+            await client.call("POST", "/x", reply=Registered)
+
+
+async def test_an_answer_without_end_is_given_up(
+    url: str, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_REPLY_BYTES", 1000)
+    script.answers = [lambda: web.Response(body=b" " * 100_000)]
+    async with api(url) as client:
+        with pytest.raises(Unreachable, match="no end"):
+            await client.call("POST", "/x", reply=Registered)
+
+
+@pytest.mark.parametrize("token", ["a\r\nX: y", "a\n", "schlüssel"])
+async def test_a_token_that_would_break_the_header_is_not_sent(url: str, script: Script, token: str) -> None:
+    async with api(url, FixedToken(token)) as client:
+        with pytest.raises(Unauthorized, match="no token has"):
+            await client.call("GET", "/x", reply=Registered)
+    assert script.requests == []

@@ -19,7 +19,7 @@ from projectw_shared.messages import (
     User,
     encode,
 )
-from projectw_shared.transcripts import Segment, text_of
+from projectw_shared.transcripts import Segment, Word, text_of
 
 NOW = datetime(2026, 11, 22, 13, 15, tzinfo=UTC)
 
@@ -85,10 +85,16 @@ def test_a_reply_with_fields_of_a_newer_server_is_read() -> None:
         (Result, {"lease": 1, "next": 0, "error": {"code": "c", "message": "m"}}),
         (Result, {"lease": 1, "next": -1}),
         (Result, {"lease": 1, "error": {"code": "", "message": "m"}}),
+        (Tokens, {"access_token": "a", "expires_in": 10**400, "refresh_token": "b"}),
         (Refresh, {"refresh_token": "x" * 3000}),
         (Segment, {"id": -1, "start": 0, "end": 1, "text": ""}),
         (Segment, {"id": 0, "start": 2, "end": 1, "text": ""}),
         (Segment, {"id": 0, "start": -1, "end": 1, "text": ""}),
+        (Segment, {"id": 0, "start": 0, "end": 1e300, "text": ""}),
+        (Word, {"word": "w", "start": -1, "end": 1, "probability": 1}),
+        (Word, {"word": "w", "start": 0, "end": 1e300, "probability": 1}),
+        (HeldJob, {"id": "j", "lease": 1, "progress": 0, "resume_at": 1e308}),
+        (Result, {"lease": 1, "next": 0, "duration": 1e308}),
     ],
 )
 def test_what_cannot_be_meant_is_refused(kind: type[Any], document: dict[str, Any]) -> None:

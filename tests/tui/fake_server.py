@@ -185,6 +185,7 @@ class FakeServer:
             return web.Response(
                 status=error.status,
                 body=msgspec.json.encode(to_problem(error)),
+                headers={"Retry-After": str(error.retry_after)} if error.retry_after else {},
                 content_type="application/problem+json",
             )
 

@@ -109,6 +109,12 @@ async def test_the_end_of_an_id_is_enough(server: FakeServer) -> None:
     assert "fits 2 jobs" in ambiguous.err
 
 
+async def test_what_is_no_id_is_never_offered_as_one(server: FakeServer) -> None:
+    for n in range(2):
+        server.add(id=f"\x1b]0;owned\x07{n}-abcdef")
+    assert (await projectw("show", "abcdef")).code == 1
+
+
 async def test_a_transcript_goes_to_stdout_or_to_a_file(server: FakeServer, tmp_path: Path) -> None:
     job = server.add(state=JobState.SUCCEEDED)
     server.say(job.id, "Grüße.", "Raw \x1b[31m.")

@@ -9,7 +9,16 @@ from .fake_server import make_job
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, ""), (0, "0:00"), (59.9, "0:59"), (61, "1:01"), (5410, "1:30:10")]
+    ("seconds", "shown"),
+    [
+        (None, ""),
+        (0, "0:00"),
+        (59.9, "0:59"),
+        (61, "1:01"),
+        (5410, "1:30:10"),
+        (-1e308, "0:00"),
+        (1e308, "277777:46:40"),
+    ],
 )
 def test_lengths_are_read_like_a_clock(seconds: float | None, shown: str) -> None:
     assert clock(seconds) == shown

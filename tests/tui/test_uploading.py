@@ -123,3 +123,12 @@ async def test_an_upload_can_be_broken_off(fake: FakeServer, settings: TuiSettin
 )
 def test_only_what_carries_sound_is_named_so(name: str, kind: str) -> None:
     assert Upload(Path(name), JobSettings()).media_type.startswith(kind)
+
+
+async def test_a_pause_of_years_is_not_waited_for(
+    fake: FakeServer, settings: TuiSettings, recording: Path
+) -> None:
+    fake.failing = [Unavailable(retry_after=1e9)]
+    async with Client(settings, token=fake.grant()) as client:
+        with pytest.raises(Unavailable):
+            await client.upload(recording, JobSettings())

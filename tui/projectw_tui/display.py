@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from projectw_shared.jobs import JobState
 from projectw_shared.languages import LANGUAGES
 from projectw_shared.messages import Job
+from projectw_shared.transcripts import MAX_SECONDS
 
 WORDS = {
     JobState.QUEUED: "queued",
@@ -29,7 +30,8 @@ def clock(seconds: float | None) -> str:
     """Return a length or a place in the audio as ``m:ss`` or ``h:mm:ss``; nothing for None."""
     if seconds is None:
         return ""
-    minutes, rest = divmod(int(seconds), 60)
+    # A foreign number: one of three hundred digits would fill the screen.
+    minutes, rest = divmod(int(min(max(seconds, 0.0), MAX_SECONDS)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 

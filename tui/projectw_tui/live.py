@@ -83,7 +83,7 @@ class Feed:
         """Return what ``event`` says, and remember how far one has heard."""
         try:
             news = self._decode(event)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []  # a kind that a later server adds to
         if event.id is not None and event.name != EventName.HELLO:
             self._last_id = max(event.id, self._last_id or 0)

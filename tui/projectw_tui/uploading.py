@@ -19,7 +19,7 @@ from projectw_shared.errors import (
     Unavailable,
     Unreachable,
 )
-from projectw_shared.http import Api
+from projectw_shared.http import MAX_PAUSE, Api, read_reply
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job, User
 
@@ -65,7 +65,7 @@ async def send(api: Api, upload: Upload, *, progress: Callable[[int, int], None]
             await api.call("GET", routes.ME, reply=User)
             signed_in_again = True
         except PASSING as error:
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS or (error.retry_after or 0) > MAX_PAUSE:
                 raise
             await asyncio.sleep(max(error.retry_after or 0, random.uniform(0.2, 2.0 ** (attempt - 1))))  # noqa: S311
     raise AssertionError("the last attempt returns or raises")
@@ -99,11 +99,9 @@ async def _send_once(api: Api, upload: Upload, key: str, progress: Callable[[int
                     },
                     timeout=None,
                 ) as response:
-                    return msgspec.json.decode(await response.read(), type=Job)
+                    return await read_reply(response, Job)
         except TimeoutError:
             raise Unreachable(f"{api.server_url} took nothing for {STALL:.0f} seconds") from None
-        except msgspec.DecodeError as error:
-            raise Unreachable(f"the answer is not Project W's: {error}; is the address right?") from error
 
 
 async def _pieces(file: BinaryIO, size: int, sent: Callable[[int], None]) -> AsyncIterator[bytes]:

@@ -194,8 +194,6 @@ class Leases:
 
         async def work(transaction: Transaction) -> None:
             revision = await transaction.next_change()
-            if await self._was_delivered(transaction, runner_id, job_id, result.lease):
-                return
             row = await transaction.row(
                 "SELECT * FROM jobs WHERE id = $1 AND lease = $2 AND runner_id = $3"
                 " AND state IN ('assigned', 'running')",
@@ -204,6 +202,9 @@ class Leases:
                 runner_id,
             )
             if row is None:
+                # Looked up only now: a lease that still counts has not been delivered under.
+                if await self._was_delivered(transaction, runner_id, job_id, result.lease):
+                    return
                 raise LeaseLost("This lease is no longer valid; drop the job")
             await self._end(transaction, row, result, revision)
             await transaction.rows(

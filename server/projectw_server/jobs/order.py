@@ -42,21 +42,16 @@ async def find_place(
     F counts the owner's jobs that were served or still wait: one cancelled before it began gives its turn back.
     """
     rank = -priority
-    served = await transaction.row("SELECT value FROM virtual_times WHERE rank = $1", rank)
-    own = await transaction.row(
-        "SELECT finish_tag FROM jobs WHERE owner_id = $1 AND rank = $2"
-        " AND (state <> 'cancelled' OR started_at IS NOT NULL) ORDER BY finish_tag DESC LIMIT 1",
+    tags = await transaction.row(
+        "SELECT (SELECT value FROM virtual_times WHERE rank = $2) AS served,"
+        " (SELECT finish_tag FROM jobs WHERE owner_id = $1 AND rank = $2"
+        " AND (state <> 'cancelled' OR started_at IS NOT NULL) ORDER BY finish_tag DESC LIMIT 1) AS own,"
+        " (SELECT finish_tag FROM shares WHERE owner_id = $1 AND rank = $2) AS deleted",
         owner_id,
         rank,
     )
-    deleted = await transaction.row(
-        "SELECT finish_tag FROM shares WHERE owner_id = $1 AND rank = $2", owner_id, rank
-    )
-    start = max(
-        served["value"] if served else 0.0,
-        own["finish_tag"] if own else 0.0,
-        deleted["finish_tag"] if deleted else 0.0,
-    )
+    assert tags is not None
+    start = max(tags["served"] or 0.0, tags["own"] or 0.0, tags["deleted"] or 0.0)
     return Place(rank, start, start + cost(size, duration) / WEIGHT)
 
 

@@ -118,7 +118,8 @@ async def resolve(client: "Client", text: str) -> str:
     cursor = None
     while True:
         page = await client.jobs(limit=200, cursor=cursor)
-        found += [job.id for job in page.jobs if job.id.endswith(wanted) or job.id.startswith(wanted)]
+        ids = [job.id for job in page.jobs if is_id(job.id)]  # anything else would reach the terminal raw
+        found += [each for each in ids if each.endswith(wanted) or each.startswith(wanted)]
         cursor = page.next_cursor
         if cursor is None:
             break
