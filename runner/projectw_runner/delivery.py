@@ -70,7 +70,7 @@ class Outbox:
         for path in sorted(self._folder.glob(f"{self._owner}-*.json")):
             try:
                 yield path, msgspec.json.decode(path.read_bytes(), type=Kept)
-            except (msgspec.DecodeError, OSError):
+            except (msgspec.DecodeError, UnicodeDecodeError, OSError):
                 path.unlink(missing_ok=True)
 
     def remove_forgotten(self) -> None:

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from platformdirs import user_state_path
 
 from projectw_shared.addresses import check_server_url
-from projectw_shared.config import read_secret
+from projectw_shared.config import ConfigError, Mistake, read_secret
 
 Positive = Annotated[float, Meta(gt=0)]
 PositiveCount = Annotated[int, Meta(gt=0)]
@@ -62,7 +62,10 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         """Refuse an address that is none, or that would send recordings in the clear."""
-        check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
+        try:
+            check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
+        except ValueError as error:
+            raise ValueError(f"server_url: {error}") from error
 
     @property
     def label(self) -> str:
@@ -76,4 +79,9 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def read_token(self) -> str | None:
         """Return the token from where it stands, None when none is set. Raises ConfigError."""
-        return read_secret(self.token, self.token_file, name="runner.token")
+        token = read_secret(self.token, self.token_file, name="runner.token")
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            setting = "runner.token" if self.token_file is None else "runner.token_file"
+            reason = "holds more than a token, or none: it is one word that begins with pwr_; copy it anew"
+            raise ConfigError([Mistake(setting, None, reason)])
+        return token

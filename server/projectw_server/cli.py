@@ -18,10 +18,11 @@ from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
 from projectw_server.clock import moment
 from projectw_server.db import Database, DatabaseUnusable, open_database
+from projectw_server.db.opening import check_url
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
 from projectw_shared import __version__
-from projectw_shared.config import SECTIONS, ConfigError, load, schema
+from projectw_shared.config import SECTIONS, ConfigError, Mistake, load, schema
 from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
 from projectw_shared.text import safe
@@ -209,9 +210,18 @@ def configuration() -> None:
 def check_configuration(config: Path | None) -> None:
     """Say everything that is wrong with the configuration, or that nothing is."""
     loaded = load("server", ServerSettings, config=config)
-    with_secrets(loaded.settings)
-    if loaded.settings.signing_key is not None or loaded.settings.signing_key_file is not None:
-        signing_key(loaded.settings)
+    settings = loaded.settings
+    looks: list[Callable[[], object]] = [lambda: with_secrets(settings), lambda: check_url(settings.database)]
+    if settings.signing_key is not None or settings.signing_key_file is not None:
+        looks.append(lambda: signing_key(settings))
+    mistakes: list[Mistake] = []
+    for look in looks:
+        try:
+            look()
+        except ConfigError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigError(mistakes, loaded.path)
     where = loaded.path or "There is no configuration file; the defaults are in force, and they"
     click.echo(f"{where}: fine" if loaded.path else f"{where} are fine")
 
@@ -249,6 +259,8 @@ def _with_database(config: Path | None, work: Callable[[Database], Awaitable[Non
 
 def _password(from_stdin: bool) -> str:
     if not from_stdin:
+        if not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to ask for the password: use --password-stdin")
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return password
     # One line, and no more than could be right: a wrong file on standard input must not fill the memory.

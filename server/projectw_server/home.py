@@ -17,6 +17,8 @@ def prepare(home: Path) -> None:
     """Make the data directory unless it is there, for its owner alone, and see that it can be written."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise HomeError(f"{home} is no folder; set server.data_dir to one") from error
     except OSError as error:
         raise HomeError(
             f"The data directory {home} cannot be made: {error.strerror}; set server.data_dir to another"
@@ -30,7 +32,12 @@ def prepare(home: Path) -> None:
 @contextmanager
 def sole_server(home: Path) -> Iterator[None]:
     """Keep a second server out of ``home``; the lock ends with the process, however that ends."""
-    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = home / LOCK_FILE
+    try:
+        # Written to below: a link that somebody planted here must not lead that to another file.
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise HomeError(f"{file} cannot be opened: {error.strerror}; remove it, it is made anew") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -59,6 +59,14 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log_format: Literal["text", "json"] = "text"
     """How messages are written to stderr."""
 
+    def __post_init__(self) -> None:
+        """Refuse a lease that ends between two calls of a runner that is well."""
+        if self.lease_seconds <= self.heartbeat_seconds:
+            raise ValueError(
+                f"lease_seconds: a runner calls every {self.heartbeat_seconds:g} s (heartbeat_seconds), so its "
+                f"job would be taken from it between two calls; make it longer than that, 4 times is usual"
+            )
+
     @property
     def home(self) -> Path:
         """The data directory in force."""

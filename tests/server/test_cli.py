@@ -105,6 +105,7 @@ def test_what_cannot_be_an_account_is_said(
         ["serve", "--port", "99999"],
         ["serve", "--port", "x"],
         ["serve", "more"],
+        ["user", "add", "ada@example.org"],  # without a terminal that could be asked for the password
     ],
 )
 def test_wrong_arguments_are_code_2(
@@ -133,6 +134,33 @@ def test_a_weak_signing_key_is_a_wrong_configuration(
     config.write_text(config.read_text() + "  signing_key: short\n")
     assert run(ours(config, "config", "check")) == 78
     assert "server.signing_key: is too weak" in capsys.readouterr().err
+
+
+def test_a_check_tells_what_is_wrong_with_secrets_and_database_at_once(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = "  signing_key_file: absent\n  metrics_token_file: absent\n  database_url: mysql://h/x\n"
+    config.write_text(config.read_text() + wrong)
+    assert run(ours(config, "config", "check")) == 78
+    told = capsys.readouterr().err
+    assert f"{config}: 3 mistakes" in told
+    for setting in ("signing_key_file", "metrics_token_file", "database_url"):
+        assert f"server.{setting}: " in told
+
+
+def test_a_lease_that_ends_between_two_heartbeats_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text() + "  lease_seconds: 10\n")
+    assert run(ours(config, "config", "check")) == 78
+    assert "line 4: server.lease_seconds: a runner calls every 15 s" in capsys.readouterr().err
+
+
+def test_a_file_where_the_data_directory_should_be_is_said(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(ours(config, "serve", "--data-dir", str(config))) == 1
+    assert f"{config} is no folder" in capsys.readouterr().err
 
 
 def test_a_sound_configuration_is_called_fine(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,15 +1,19 @@
 """Clients that never come to the point: their connections end, and cost nothing meanwhile."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from projectw_server.api import connections, doors
+from projectw_server.api.access import LONGEST_PATH
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
+from projectw_shared.events import ServerSentEvent
 
-from .live import Live, serving
+from .live import Live, serving, until
 
 PIECE = b"a" * 16_384
 MANY = 4 * connections.MAX_HEAD_BYTES // len(PIECE) + 32
@@ -102,3 +106,27 @@ async def test_a_request_that_is_being_answered_outlasts_the_deadline(
     monkeypatch.setattr(doors, "JSON_SECONDS", 0.4)
     answer = await exchange(live.port, LOGIN + b"Connection: close\r\nContent-Length: 20\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_client_that_reads_no_answer_is_cut_off(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.2)
+    person = await live.services.users.add("ada@example.org", "correct horse battery staple")
+    tokens = await live.services.sessions.login("ada@example.org", "correct horse battery staple")
+    with socket.create_connection(("127.0.0.1", live.port)) as client:
+        client.sendall(
+            b"GET /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n"
+            % tokens.access_token.encode()
+        )
+        await until(lambda: live.services.bus.is_watched(person.id))
+        for number in range(1, 20):
+            live.services.bus.publish(person.id, ServerSentEvent("job", b"x" * 1_000_000, number))
+        await until(lambda: not live.services.bus.is_watched(person.id))
+
+
+async def test_a_long_path_does_not_fill_the_log(live: Live) -> None:
+    with capture_logs() as logs:
+        await exchange(
+            live.port, REQUEST[:-2].replace(b"/healthz", b"/" + b"a" * 30_000) + b"Connection: close\r\n\r\n"
+        )
+    (line,) = [each for each in logs if each["event"] == "request"]
+    assert len(line["path"]) <= LONGEST_PATH

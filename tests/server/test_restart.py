@@ -34,6 +34,7 @@ class Installation:
                         "port": 0,
                         "min_free_bytes": 0,
                         "lease_seconds": lease_seconds,
+                        "heartbeat_seconds": lease_seconds / 4,
                     }
                 }
             )

@@ -302,6 +302,14 @@ def test_a_value_that_may_be_a_secret_is_not_repeated(write: Write, setting: str
     assert message == "expected text of at most 3 characters, found a text"
 
 
+def test_a_number_is_repeated_although_a_secrets_name_begins_its_own(write: Write) -> None:
+    kind = msgspec.defstruct(
+        "Timed", [("access_token_minutes", Annotated[float, Meta(ge=15)])], forbid_unknown_fields=True
+    )
+    (message,) = [each[1] for each in told(write("server: {access_token_minutes: 5}"), kind).values()]
+    assert message == "expected a number of at least 15, found the number 5"
+
+
 def test_control_characters_of_a_value_do_not_reach_the_terminal(write: Write) -> None:
     message = told(write('server: {level: "\\e[2J"}'))["server.level"][1]
     assert "\x1b" not in message
@@ -332,6 +340,12 @@ def test_a_home_folder_that_does_not_exist_is_a_mistake(write: Write) -> None:
     line, message, _ = told(write("server:\n  data_dir: ~nobody-of-this-name/x\n"))["server.data_dir"]
     assert line == 2
     assert "home folder" in message
+
+
+def test_a_path_that_no_system_takes_is_a_mistake(write: Write) -> None:
+    line, message, _ = told(write('server:\n  data_dir: "/srv/a\\0b"\n'))["server.data_dir"]
+    assert line == 2
+    assert "NUL" in message
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_a_file_that_is_named_must_be_there(elsewhere: dict[str, str], tmp_path:
         load("server", Settings, config=missing, environ=elsewhere)
     with pytest.raises(ConfigError, match="PROJECTW_CONFIG names it"):
         load("server", Settings, environ=elsewhere | {"PROJECTW_CONFIG": str(missing)})
-    with pytest.raises(ConfigError, match="there is no such file"):
+    with pytest.raises(ConfigError, match="this is a folder"):
         load("server", Settings, config=tmp_path, environ=elsewhere)
 
 

@@ -124,13 +124,26 @@ async def test_a_transcript_goes_to_stdout_or_to_a_file(server: FakeServer, tmp_
     assert (ended.code, ended.out) == (0, "")
     assert target.read_text().startswith("[srt] Grüße.")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+    absent = tmp_path / "absent"
+    ended = await projectw("transcript", job.id, "--output", str(absent / "out.txt"))
+    assert ended == Ended(1, "", f"projectw: {absent}: there is no such folder\n")
 
 
-async def test_a_transcript_that_is_not_finished_fails_and_says_so(server: FakeServer) -> None:
-    job = server.add(state=JobState.RUNNING)
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (JobState.RUNNING, "the job is running; wait for its end"),
+        (JobState.CANCELLED, "the job is cancelled; try it again with: projectw retry"),
+    ],
+)
+async def test_a_transcript_that_is_not_finished_fails_and_says_what_helps(
+    server: FakeServer, state: JobState, said: str
+) -> None:
+    job = server.add(state=state)
     ended = await projectw("transcript", job.id)
     assert (ended.code, ended.out) == (1, "")
-    assert "running" in ended.err
+    assert said in ended.err
+    assert "/api/" not in ended.err
 
 
 # --- moving -------------------------------------------------------------------------------------------------
@@ -246,6 +259,29 @@ async def test_submit_writes_texts_to_a_folder(server: FakeServer, recording: Pa
     server.change(job.id, state=JobState.SUCCEEDED)
     assert (await running.end()).out == ""
     assert (tmp_path / "texts" / "speech.txt").read_text() == "Kept.\n"
+
+
+async def test_texts_that_would_overwrite_each_other_are_refused_before_anything_is_sent(
+    server: FakeServer, recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "speech.mp3").write_bytes(b"x")
+    options = ["--wait", "--output-dir", str(tmp_path / "texts")]
+    ended = await projectw("submit", str(recording), str(tmp_path / "speech.mp3"), *options)
+    assert ended.code == 2
+    assert "would have the same name" in ended.err
+    twice = await projectw("submit", str(recording), str(recording))
+    assert twice.code == 2
+    assert "named twice" in twice.err
+    assert not server.requests
+
+
+async def test_a_folder_for_texts_that_cannot_be_made_is_said_before_anything_is_sent(
+    server: FakeServer, recording: Path
+) -> None:
+    ended = await projectw("submit", str(recording), "--wait", "--output-dir", str(recording / "texts"))
+    assert ended.code == 1
+    assert "texts" in ended.err
+    assert not server.requests
 
 
 async def test_submit_json_gives_one_document_a_line(server: FakeServer, tmp_path: Path) -> None:
@@ -368,4 +404,24 @@ async def test_a_right_configuration_is_said_to_be_right(tmp_path: Path) -> None
 async def test_plain_http_to_another_machine_needs_a_word() -> None:
     ended = await projectw("--server", "http://example.org", "jobs")
     assert ended.code == 78
+    assert "tui.server_url: http://example.org would send" in ended.err
     assert "unencrypted" in ended.err
+
+
+async def test_who_is_not_signed_in_is_told_the_command_for_the_server_that_was_meant(
+    fake: FakeServer,
+) -> None:
+    ended = await projectw("--server", fake.url, "jobs")
+    assert ended.code == 77
+    assert f"run: projectw --server {fake.url} login EMAIL" in ended.err
+
+
+async def test_logging_out_of_a_server_that_is_away_says_what_has_been_forgotten(fake: FakeServer) -> None:
+    options = ["--server", fake.url]
+    given = f"{PASSWORD}\n".encode()
+    assert (await projectw(*options, "login", EMAIL, "--password-stdin", stdin=given)).code == 0
+    await fake.stop()
+    ended = await projectw(*options, "logout")
+    assert ended.code == 69
+    assert "forgotten here" in ended.err
+    assert (await projectw(*options, "jobs")).code == 77

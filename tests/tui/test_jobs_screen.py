@@ -119,6 +119,19 @@ async def test_the_error_of_a_failed_job_is_shown_in_full(fake: FakeServer, sett
         assert message in detail
 
 
+async def test_a_long_error_does_not_push_its_own_row_out_of_sight(
+    fake: FakeServer, settings: TuiSettings
+) -> None:
+    fake.add(file_name="broken.wav", state=JobState.FAILED, error=JobError("x", "Words of an error. " * 12))
+    for n in range(30):
+        fake.add(file_name=f"{n}.wav")
+    async with signed_in(settings, fake.grant()) as pilot:
+        await shows(pilot, lambda: table(pilot).row_count == 31)
+        await pilot.press("end")
+        await shows(pilot, lambda: "Words of an error" in text(pilot))
+        await shows(pilot, lambda: "✗ failed" in row(pilot, "broken.wav"))
+
+
 async def test_a_filter_shows_what_contains_the_words(fake: FakeServer, settings: TuiSettings) -> None:
     for name in ("garden.wav", "market.wav", "Garden party.mp3"):
         fake.add(file_name=name)

@@ -102,7 +102,7 @@ def test_signing_in_anew_moves_the_session_to_the_keyring(tmp_path: Path) -> Non
     assert found.access_token == "new"
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{", b"[]", b'{"email": 1}'])
+@pytest.mark.parametrize("rubbish", [b"", b"{", b"[]", b'{"email": 1}', b'{"email": "\xff"}'])
 def test_a_damaged_file_counts_as_signed_out(tmp_path: Path, rubbish: bytes) -> None:
     kept = store(tmp_path)
     kept.write(session(), anew=True)

@@ -128,7 +128,6 @@ async def test_a_progress_costs_a_slow_line_little(fake: FakeServer) -> None:
         await found.shows("live")
         found.type("G")
         await found.shows("interview.wav")
-        await found.shows("Cancel")
         before = len(found.written)
         for percent in range(10, 30):
             fake.change(job.id, durable=False, progress=percent / 100)
@@ -149,6 +148,17 @@ async def test_commands_are_harmless_on_a_terminal_too(fake: FakeServer) -> None
             await found.shows("x.wav" if command[0] != "show" else "interview.wav")
             assert "\x1b" not in found.text
             assert_nothing_foreign(found.text)
+
+
+async def test_the_list_of_jobs_takes_one_line_each_in_80_columns(fake: FakeServer) -> None:
+    job = fake.add(file_name="a very long name of a recording of a very long seminar.wav")
+    async with terminal("jobs", PROJECTW_SERVER=fake.url, PROJECTW_TOKEN=fake.grant()) as found:
+        async with asyncio.timeout(20):
+            assert await found.process.wait() == 0
+        await found.shows("seminar.wav")
+        (line,) = [line for line in found.text.splitlines() if "seminar.wav" in line]
+        assert len(line) <= 80
+        assert line.startswith(f"{job.id[-12:]}  ")
 
 
 async def test_the_password_is_asked_for_and_not_shown(fake: FakeServer) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, Select, Static
+from textual.widgets import Checkbox, Input, Select, Static
 
 from projectw_shared.errors import UnsupportedMedia
 from projectw_tui.screens.confirm import ConfirmScreen
@@ -67,6 +67,35 @@ async def test_the_filter_leaves_folders_and_what_fits(fake: FakeServer, setting
         await pilot.press("slash", *"mp3", "enter")
         await shows(pilot, lambda: "a.wav" not in text(pilot) and "b.mp3" in text(pilot))
         assert "more" in text(pilot)
+
+
+async def test_a_filter_does_not_hide_what_is_in_the_next_folder(
+    fake: FakeServer, settings: TuiSettings, recordings: Path
+) -> None:
+    async with signed_in(settings, fake.grant()) as pilot:
+        screen = await choose(pilot)
+        await pilot.press("slash", *"mp3", "enter")
+        await shows(pilot, lambda: "a.wav" not in text(pilot))
+        path = screen.query_one("#path", Input)
+        path.focus()
+        path.value = str(recordings / "more")
+        await pilot.press("enter")
+        await shows(pilot, lambda: "c.ogg" in text(pilot))
+
+
+async def test_files_can_be_chosen_in_a_window_of_40_columns(fake: FakeServer, settings: TuiSettings) -> None:
+    async with signed_in(settings, fake.grant(), (40, 12)) as pilot:
+        await choose(pilot)
+        await pilot.press("down", "down", "space")
+        await shows(pilot, lambda: "✓ a.wav" in text(pilot))
+
+
+async def test_a_box_that_is_not_checked_shows_no_cross(fake: FakeServer, settings: TuiSettings) -> None:
+    async with signed_in(settings, fake.grant()) as pilot:
+        screen = await choose(pilot)
+        assert "X" not in row(pilot, "time stamp each")
+        screen.query_one("#words", Checkbox).value = True
+        await shows(pilot, lambda: "X" in row(pilot, "time stamp each"))
 
 
 async def test_a_path_can_be_typed(fake: FakeServer, settings: TuiSettings, recordings: Path) -> None:

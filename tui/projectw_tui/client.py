@@ -1,6 +1,7 @@
 """Every call that the terminal makes to the server, typed."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -159,6 +160,8 @@ class Client:
 
 async def save_transcript(client: Client, job_id: str, file_format: str, target: Path) -> int:
     """Write the transcript to ``target``, whole or not at all; return its bytes. Raises OSError too."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     beside = target.with_name(f".{target.name}.part")
     size = 0
     try:

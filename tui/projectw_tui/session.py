@@ -61,7 +61,7 @@ class SessionStore:
             return None
         try:
             return msgspec.json.decode(kept, type=Session)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def write(self, session: Session, *, anew: bool = False) -> None:

@@ -29,7 +29,10 @@ class TuiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         # Imported here: it brings the HTTP client, which a command's --help does not need.
         from projectw_shared.http import check_server_url
 
-        check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
+        try:
+            check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
+        except ValueError as error:
+            raise ValueError(f"server_url: {error}") from error
 
     @property
     def export_path(self) -> Path:

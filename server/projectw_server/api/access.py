@@ -7,7 +7,9 @@ from typing import Any
 
 import structlog
 
+from projectw_shared import routes
 from projectw_shared.ids import new_id
+from projectw_shared.text import shorten
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,8 +20,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 CALLER = "projectw.caller"
 """Where in the ASGI scope the caller stands once it is known, as ``{"user": ID}`` or ``{"runner": ID}``."""
 
-QUIET = ("/healthz", "/readyz", "/metrics")
-"""Asked every few seconds by machines: logged at debug level."""
+QUIET = (routes.HEALTH, routes.READY, routes.METRICS, routes.RUNNER_HEARTBEAT)
+"""Asked every few seconds by machines: logged at debug level, unless it went wrong."""
+
+LONGEST_PATH = 500
+"""Characters of a path that are logged: anybody may send one that is a hundred times longer than ours."""
 
 CLIENT_GONE = 499
 """Logged for a request that had no answer because its client left: nginx's number for it."""
@@ -71,10 +76,10 @@ def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
     # The path only: what stands behind the question mark may be a secret or a person's search.
     _log.log(
-        logging.DEBUG if scope["path"] in QUIET else logging.INFO,
+        logging.DEBUG if scope["path"] in QUIET and status < 400 else logging.INFO,
         "request",
         method=scope["method"],
-        path=scope["path"],
+        path=shorten(scope["path"], LONGEST_PATH),
         status=status,
         ms=round(seconds * 1000, 1),
         **scope.get(CALLER, {}),

@@ -15,15 +15,19 @@ MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
 """How long a client may take for the head of a request, and to go on sending a body that was answered already."""
 
+SILENT_SECONDS = 300.0
+"""How long a client may take nothing of an answer that waits for it: a live stream has no other end."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes the connection of a client that sends endless heads, chunk extensions or trailers, or none at all."""
+    """Closes the connection of a client that sends endless heads, or none, or that reads no answer."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._idle_bytes = 0
         self._awaits_head = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as Uvicorn's own
         """Begin, and expect a request soon."""
@@ -33,6 +37,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and the deadline with it."""
         self._forget_deadline()
+        self._forget_patience()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +76,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._awaits_head and self._is_answered():
             self._expect_end()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to read, but not for ever."""
+        super().pause_writing()
+        self._forget_patience()
+        self._patience = self.loop.call_later(SILENT_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._forget_patience()
+        super().resume_writing()
+
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
@@ -82,6 +98,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _give_up(self) -> None:
         self._deadline = None

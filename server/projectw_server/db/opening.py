@@ -36,6 +36,11 @@ def explained(url: str) -> Iterator[None]:
         raise DatabaseUnusable(f"The database {_shown(url)} cannot be used: {error}") from error
 
 
+def check_url(url: str) -> None:
+    """Raise ConfigError for a URL that names no database which this server can use; open nothing."""
+    _parsed(url)
+
+
 def _parsed(url: str) -> dict[str, Any]:
     try:
         if not url.startswith(SCHEMES):

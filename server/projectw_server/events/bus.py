@@ -11,31 +11,40 @@ from projectw_shared.events import ServerSentEvent
 MAX_WAITING = 1_000
 """Events that wait for one slow client before its stream is ended; it comes back and asks for what it missed."""
 
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""The same in bytes: one event brings up to a heartbeat's 8 MiB of text."""
+
 
 class Subscription:
     """One client's stream of events. ``key`` of ``offer`` names what a later event makes stale."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str | None, ServerSentEvent]] = deque()
+        self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._closed = False
 
     def offer(self, event: ServerSentEvent, stale_key: str | None) -> None:
         """Add ``event``; one that still waits under the same ``stale_key`` is replaced."""
+        if self._closed:
+            return  # nothing may follow what was left out: the client goes on from the last number that it got
         if stale_key is not None:
             for index, (key, _) in enumerate(self._waiting):
                 if key == stale_key:
+                    self._waiting_bytes -= len(self._waiting[index][1].data)
                     del self._waiting[index]
                     break
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             self.close()
             return
         self._waiting.append((stale_key, event))
+        self._waiting_bytes += len(event.data)
         self._arrived.set()
 
     def drop_momentary(self) -> None:
         """Forget what waits and has no number: it tells of a moment that is over."""
         self._waiting = deque(each for each in self._waiting if each[1].id is not None)
+        self._waiting_bytes = sum(len(event.data) for _, event in self._waiting)
 
     def close(self) -> None:
         """End the stream after what waits."""
@@ -52,7 +61,9 @@ class Subscription:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
-        return self._waiting.popleft()[1]
+        _, event = self._waiting.popleft()
+        self._waiting_bytes -= len(event.data)
+        return event
 
 
 class Bus:

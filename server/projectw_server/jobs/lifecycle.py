@@ -76,7 +76,7 @@ _LETTING_GO = {
 def advance(job: Standing, event: Event, *, max_attempts: int) -> Standing:
     """Return where ``job`` stands after ``event``; raises IllegalMove when its state does not allow it."""
     if job.state not in ALLOWED_FROM[event]:
-        allowed = ", ".join(sorted(ALLOWED_FROM[event]))
+        allowed = " or ".join(sorted(ALLOWED_FROM[event]))
         raise IllegalMove(f"The job is {job.state}; this is possible for a job that is {allowed}")
     if event is Event.CLAIMED:
         return Standing(JobState.ASSIGNED, job.attempts + 1)

@@ -107,6 +107,8 @@ class _Converter:
     def _decode(self, kind: type, value: Any) -> Any:
         if kind is not Path:
             raise TypeError(f"settings cannot be of the type {kind.__name__}")
+        if "\0" in str(value):
+            raise ValueError("a path holds no NUL character")
         try:
             return self._folder / Path(value).expanduser()
         except RuntimeError as error:

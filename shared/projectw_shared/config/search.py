@@ -21,7 +21,8 @@ def find(config: Path | None, environ: Mapping[str, str]) -> Path | None:
         named = named.expanduser()
         if not _is_there(named):
             origin = "" if config else f" ({VARIABLE} names it)"
-            raise ConfigError([Mistake("", None, f"there is no such file{origin}")], named)
+            reason = "this is a folder; name the file in it" if named.is_dir() else "there is no such file"
+            raise ConfigError([Mistake("", None, f"{reason}{origin}")], named)
         return named
     return next((place for place in places(environ) if _is_there(place)), None)
 

@@ -50,6 +50,30 @@ def test_a_wrong_setting_is_named_and_nothing_starts(
     assert words in capsys.readouterr().err
 
 
+def test_an_address_that_is_none_is_blamed_by_its_name(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config, token=TOKEN)
+    assert cli.main(["run", "--server-url", "nonsense"]) == 78
+    said = capsys.readouterr().err
+    assert "  runner.server_url: 'nonsense' is no server address" in said
+    assert "line" not in said, "it came from the command line"
+
+
+@pytest.mark.parametrize("content", [f"Keep this: {TOKEN}", f"{TOKEN}\n{TOKEN}", "pwr_ä"])
+def test_a_file_that_holds_more_than_a_token_is_said_before_anything_starts(
+    config: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(content)
+    (tmp_path / "token").chmod(0o600)
+    write(config, token_file="token")
+    for command in (["run"], ["doctor"], ["config", "check"]):
+        assert cli.main(command) == 78
+        said = capsys.readouterr().err
+        assert "runner.token_file: holds more than a token" in said
+        assert TOKEN not in said
+
+
 def test_options_win_over_the_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(config, token=TOKEN)
     assert cli.main(["run", "--engine", "other"]) == 78

@@ -164,7 +164,7 @@ async def test_results_of_another_token_stay_until_they_are_forgotten(tmp_path: 
     assert not path.exists()
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{", b'{"session": 3}'])
+@pytest.mark.parametrize("rubbish", [b"", b"{", b'{"session": 3}', b'{"session": "\xff"}'])
 async def test_a_file_that_is_no_result_is_removed(tmp_path: Path, rubbish: bytes) -> None:
     box = Outbox(tmp_path / "outbox", "token")
     path = box.keep(kept())

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from projectw_server.events import bus as bus_module
 from projectw_server.events.bus import MAX_WAITING, Bus, Subscription
 from projectw_shared.events import ServerSentEvent
 
@@ -60,6 +61,40 @@ async def test_a_reader_that_is_too_slow_is_ended_and_memory_stays_bounded() -> 
             bus.publish("ada", event(number))
         got = [each.id async for each in stream]
     assert got == list(range(MAX_WAITING))
+
+
+async def test_a_reader_that_is_too_slow_is_ended_by_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "MAX_WAITING_BYTES", 100)
+    bus = Bus()
+    with bus.subscribe("ada") as stream:
+        for number in range(10):
+            bus.publish("ada", event(number, b"x" * 50))
+        assert [each.id async for each in stream] == [0, 1]
+
+
+async def test_bytes_that_were_read_or_replaced_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "MAX_WAITING_BYTES", 100)
+    bus = Bus()
+    with bus.subscribe("ada") as stream:
+        for number in range(10):
+            bus.publish("ada", event(number, b"x" * 50))
+            assert (await anext(stream)).id == number
+        for _ in range(10):
+            bus.publish("ada", event(data=b"x" * 60), stale_key="a")
+        stream.drop_momentary()
+        bus.publish("ada", event(10, b"x" * 60))
+        bus.publish("ada", event(11, b"x" * 60))
+        assert [each.id for each in await drained(stream)] == [10, 11]
+
+
+async def test_nothing_follows_what_a_slow_reader_was_not_given() -> None:
+    bus = Bus()
+    with bus.subscribe("ada") as stream:
+        for number in range(MAX_WAITING + 1):
+            bus.publish("ada", event(number))
+        assert (await anext(stream)).id == 0
+        bus.publish("ada", event(MAX_WAITING + 1))
+        assert [each.id async for each in stream][-1] == MAX_WAITING - 1
 
 
 async def test_progress_alone_never_ends_a_slow_reader() -> None:

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from projectw_shared.errors import Unavailable, Unreachable
 from projectw_tui.cli.context import Context, run_async, say
 
 
@@ -41,5 +42,11 @@ def logout(context: Context) -> None:
 async def _logout(context: Context) -> None:
     async with context.client(signed_in=False) as client:
         if await client.is_signed_in():
-            await client.logout()
+            try:
+                await client.logout()
+            except (Unreachable, Unavailable):
+                say(
+                    "The session is forgotten here; the server could not be told, there it runs out by itself."
+                )
+                raise
         say(f"Logged out of {client.server_url}.")

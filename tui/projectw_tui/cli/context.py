@@ -71,7 +71,8 @@ class Context:
 
         async with Client(self.settings, token=self.token if signed_in else None) as client:
             if signed_in and not await client.is_signed_in():
-                raise Unauthorized(f"Not signed in to {client.server_url}; run: projectw login EMAIL")
+                chosen = f" --server {self.server}" if self.server else ""
+                raise Unauthorized(f"Not signed in to {client.server_url}; run: projectw{chosen} login EMAIL")
             yield client
 
 

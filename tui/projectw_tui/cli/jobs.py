@@ -1,6 +1,8 @@
 """Looking at jobs and moving them."""
 
+import shutil
 import sys
+from typing import Final
 
 import click
 import msgspec
@@ -10,6 +12,12 @@ from projectw_shared.messages import Job
 from projectw_shared.text import safe, shorten
 from projectw_tui.cli.context import Context, put, resolve, run_async, say
 from projectw_tui.display import age, clock, language_name, percent, size, state_word, waiting
+
+WHOLE_ID_COLUMNS: Final = 80
+"""What a line of the list takes before the file's name, with a whole id."""
+MIN_NAME_COLUMNS: Final = 20
+END_OF_ID: Final = 12
+"""The digits after the last hyphen, which are random."""
 
 
 @click.command()
@@ -37,7 +45,7 @@ async def _jobs(context: Context, state: JobState | None, limit: int, as_json: b
     if as_json:
         put(json_of(found))
     elif found:
-        put("\n".join(_table(found)))
+        put("\n".join(_table(found, terminal_width())))
     else:
         say("There are no jobs." if state is None else f"There are no {state} jobs.")
 
@@ -47,13 +55,22 @@ def json_of(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def _table(found: list[Job]) -> list[str]:
-    lines = [f"{'ID':36}  {'STATE':10}  {'DONE':>4}  {'LEFT':>7}  {'LENGTH':>7}  {'AGE':>4}  FILE"]
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is, None where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(found: list[Job], width: int | None) -> list[str]:
+    """Return a line for each job. Where ``width`` is scarce, of an id its end is shown, which is enough."""
+    whole = width is None or width >= WHOLE_ID_COLUMNS + MIN_NAME_COLUMNS
+    digits = 36 if whole else END_OF_ID
+    name = 60 if width is None else max(width - WHOLE_ID_COLUMNS + 36 - digits, MIN_NAME_COLUMNS)
+    lines = [f"{'ID':{digits}}  {'STATE':10}  {'DONE':>4}  {'LEFT':>7}  {'LENGTH':>7}  {'AGE':>4}  FILE"]
     for job in found:
         done = percent(job.progress) if job.progress else ""
         lines.append(
-            f"{job.id}  {state_word(job):10}  {done:>4}  {waiting(job):>7}  {clock(job.duration):>7}  "
-            f"{age(job.created_at):>4}  {shorten(safe(job.file_name), 60)}"
+            f"{job.id[-digits:]}  {state_word(job):10}  {done:>4}  {waiting(job):>7}  "
+            f"{clock(job.duration):>7}  {age(job.created_at):>4}  {shorten(safe(job.file_name), name)}"
         )
     return lines
 

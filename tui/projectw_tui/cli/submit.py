@@ -92,8 +92,10 @@ def _wish(
         if not path.is_file():
             name = safe(str(path))
             raise click.UsageError(f"{name} is no file" if path.exists() else f"{name} does not exist")
-    if output_dir is not None and not wait:
-        raise click.UsageError("--output-dir needs --wait: without it there is no text to write yet")
+    if len(set(files)) < len(files):
+        raise click.UsageError("a file is named twice; name each once")
+    if output_dir is not None:
+        _check_targets(files, wait=wait)
     try:
         settings = JobSettings(
             model=model,
@@ -109,9 +111,23 @@ def _wish(
     return Wish(list(files), settings, wait, file_format, output_dir, as_json)
 
 
+def _check_targets(files: tuple[Path, ...], *, wait: bool) -> None:
+    if not wait:
+        raise click.UsageError("--output-dir needs --wait: without it there is no text to write yet")
+    first: dict[str, Path] = {}
+    for path in files:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            names = safe(f"{other} and {path}")
+            raise click.UsageError(f"the texts of {names} would have the same name in --output-dir")
+
+
 async def _submit(context: Context, wish: Wish) -> int:
     outcome = Outcome()
     meter = Meter()
+    if wish.output_dir is not None:
+        # Before anything is sent: a text that cannot be written down would come too late.
+        await asyncio.to_thread(wish.output_dir.mkdir, parents=True, exist_ok=True)
     async with context.client() as client:
         try:
             for path in wish.files:
@@ -199,7 +215,6 @@ async def _hand_out(client: "Client", wish: Wish, path: Path, job: Job | None, o
     if wish.output_dir is not None:
         from projectw_tui.client import save_transcript
 
-        await asyncio.to_thread(wish.output_dir.mkdir, parents=True, exist_ok=True)
         target = wish.output_dir / f"{path.stem}.{wish.file_format}"
         await save_transcript(client, job.id, wish.file_format, target)
         say(f"Saved {target}.")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projectw_shared.errors import NotFinished
+from projectw_shared.jobs import JobState
 from projectw_tui.cli.context import Context, for_terminal, resolve, run_async, say
+from projectw_tui.display import state_word
 
 if TYPE_CHECKING:
     from projectw_tui.client import Client
@@ -30,11 +33,23 @@ async def _transcript(context: Context, job_id: str, file_format: str, output: P
 
     async with context.client() as client:
         found = await resolve(client, job_id)
-        if output is None:
-            await print_transcript(client, found, file_format)
-        else:
-            await save_transcript(client, found, file_format, output)
-            say(f"Saved {output}.")
+        try:
+            if output is None:
+                await print_transcript(client, found, file_format)
+            else:
+                await save_transcript(client, found, file_format, output)
+                say(f"Saved {output}.")
+        except NotFinished as error:
+            # The server's sentence names the route for programs; a person has the full screen.
+            job = await client.job(found)
+            remedy = (
+                f"try it again with: projectw retry {found[-12:]}"
+                if job.state in (JobState.FAILED, JobState.CANCELLED)
+                else "wait for its end, or open 'projectw' to read the text as it grows"
+            )
+            raise NotFinished(
+                f"The transcript is not finished, the job is {state_word(job)}; {remedy}"
+            ) from error
 
 
 async def print_transcript(client: "Client", job_id: str, file_format: str) -> None:

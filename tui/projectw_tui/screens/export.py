@@ -68,6 +68,7 @@ class ExportScreen(ModalScreen[Export | None]):
         target = self.query_one("#target", Input)
         if Path(target.value).name:
             target.value = str(Path(target.value).with_suffix(f".{event.value}"))
+            target.cursor_position = len(target.value)
 
     @on(Input.Submitted)
     def save_from_field(self) -> None:

@@ -68,6 +68,8 @@ class UploadScreen(WorkingScreen[Choice | None]):
         path = typed_path(event.value)
         tree = self.query_one(FileTree)
         if path.is_dir():
+            # A filter was meant for the folder before; here it could hide all that there is.
+            self.query_one("#filter", Input).value = ""
             tree.path = path
             tree.focus()
         elif path.is_file():

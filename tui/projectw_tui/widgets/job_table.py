@@ -206,6 +206,8 @@ class JobTable(DataTable[Any]):
         if column.width != width:
             column.width = width
             self._redraw()
+        # The detail below grows with an error's words and takes rows away, perhaps the one it speaks of.
+        self.call_after_refresh(self._scroll_cursor_into_view)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Say that a row was chosen."""

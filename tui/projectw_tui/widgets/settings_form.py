@@ -33,7 +33,7 @@ class SettingsForm(VerticalScroll):
         yield _row("Prompt", Input(id="prompt", compact=True, max_length=MAX_PROMPT_CHARACTERS))
         yield _row("Beam size", Input(id="beam", type="integer", placeholder="greedy", compact=True))
         yield _row("Priority", Input(id="priority", type="integer", placeholder="0", compact=True))
-        yield _row("Words", Checkbox(Content("time stamp each"), id="words", compact=True))
+        yield _row("Words", Tick(Content("time stamp each"), id="words", compact=True))
 
     def settings(self) -> JobSettings:
         """Return what was chosen; raises ValueError with the reason when no model could honour it."""
@@ -57,6 +57,17 @@ class SettingsForm(VerticalScroll):
             return int(value) if value else None
         except ValueError:
             raise ValueError(f"{name} is a whole number") from None
+
+
+class Tick(Checkbox):
+    """A check box whose cross is there only when it is checked; otherwise colour alone would tell."""
+
+    BUTTON_INNER = " "
+
+    def watch_value(self) -> None:
+        """Draw the cross, or none."""
+        self.BUTTON_INNER = "X" if self.value else " "
+        super().watch_value()
 
 
 def _row(title: str, control: Widget) -> Horizontal:
