@@ -64,6 +64,9 @@ class Fault:
     """Send a recording with one byte changed."""
 
 
+FAULT = web.RequestKey("fault", Fault)
+
+
 @dataclass
 class FakeJob:
     audio: bytes = b"sound"
@@ -203,7 +206,7 @@ class FakeServer:
         self.headers[kind].append(dict(request.headers))
         waiting = self._faults[kind]
         fault = waiting.popleft() if waiting else Fault()
-        request["fault"] = fault
+        request[FAULT] = fault
         if fault.error is not None and not (fault.drop or fault.act):
             raise fault.error
         if fault.drop and not fault.act:
@@ -297,7 +300,7 @@ class FakeServer:
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         job = self._job_under(request.match_info["id"], int(request.query["lease"]))
-        fault: Fault = request["fault"]
+        fault: Fault = request[FAULT]
         etag = f'"{job.sha256}"'
         start = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))

@@ -95,7 +95,7 @@ def test_a_refusal_names_the_state_and_the_states_that_would_do() -> None:
     with pytest.raises(IllegalMove) as refused:
         advance(Standing(JobState.RUNNING), Event.RETRIED, max_attempts=3)
     assert "running" in refused.value.detail
-    assert "cancelled, failed" in refused.value.detail
+    assert "cancelled or failed" in refused.value.detail
 
 
 def test_the_table_in_the_documentation_is_the_one_that_is_enforced() -> None:
