@@ -99,9 +99,9 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     fleet = Fleet(
         database,
         leases,
-        Presence(settings.heartbeat_seconds),
+        Presence(settings.beat_seconds),
         clock,
-        heartbeat_seconds=settings.heartbeat_seconds,
+        heartbeat_seconds=settings.beat_seconds,
         lease_seconds=settings.lease_seconds,
     )
     passwords = Passwords()
@@ -120,6 +120,6 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         leases=leases,
         bus=bus,
         fleet=fleet,
-        dispatcher=Dispatcher(leases, fleet, moves, clock, heartbeat_seconds=settings.heartbeat_seconds),
+        dispatcher=Dispatcher(leases, fleet, moves, clock, heartbeat_seconds=settings.beat_seconds),
         health=Health(database, store),
     )

@@ -45,7 +45,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     upload_idle_seconds: Positive = 60
     """How long an upload may be silent before it is given up."""
     heartbeat_seconds: Positive = 15
-    """How often a runner calls."""
+    """How often a runner calls, at most a quarter of lease_seconds."""
     lease_seconds: Positive = 60
     """How long a runner may be silent before its job is given to another."""
     max_attempts: PositiveCount = 3
@@ -59,13 +59,10 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log_format: Literal["text", "json"] = "text"
     """How messages are written to stderr."""
 
-    def __post_init__(self) -> None:
-        """Refuse a lease that ends between two calls of a runner that is well."""
-        if self.lease_seconds <= self.heartbeat_seconds:
-            raise ValueError(
-                f"lease_seconds: a runner calls every {self.heartbeat_seconds:g} s (heartbeat_seconds), so its "
-                f"job would be taken from it between two calls; make it longer than that, 4 times is usual"
-            )
+    @property
+    def beat_seconds(self) -> float:
+        """How often a runner is asked to call: four times within a lease at least, so that one call may fail."""
+        return min(self.heartbeat_seconds, self.lease_seconds / 4)
 
     @property
     def home(self) -> Path:

@@ -148,14 +148,6 @@ def test_a_check_tells_what_is_wrong_with_secrets_and_database_at_once(
         assert f"server.{setting}: " in told
 
 
-def test_a_lease_that_ends_between_two_heartbeats_is_refused(
-    config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config.write_text(config.read_text() + "  lease_seconds: 10\n")
-    assert run(ours(config, "config", "check")) == 78
-    assert "line 4: server.lease_seconds: a runner calls every 15 s" in capsys.readouterr().err
-
-
 def test_a_file_where_the_data_directory_should_be_is_said(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,6 @@ class Installation:
                         "port": 0,
                         "min_free_bytes": 0,
                         "lease_seconds": lease_seconds,
-                        "heartbeat_seconds": lease_seconds / 4,
                     }
                 }
             )

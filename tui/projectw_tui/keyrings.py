@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-SERVICE = "project-w"
+SERVICE = "projectw"
 
 TIME_LIMIT = 3.0
 """Seconds that a keyring may take; one that asks the person on another screen takes longer."""

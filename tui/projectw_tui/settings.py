@@ -46,4 +46,4 @@ class TuiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.state_dir
         from platformdirs import user_state_path
 
-        return user_state_path("project-w")
+        return user_state_path("projectw") / "tui"
