@@ -200,6 +200,25 @@ def list_runners(config: Path | None, as_json: bool) -> None:
     _with_database(config, work)
 
 
+@runner.command("remove")
+@click.argument("runner_id", metavar="ID")
+@click.pass_obj
+def remove_runner(config: Path | None, runner_id: str) -> None:
+    """Revoke the token of the runner ID, which 'runner list' shows; what it holds is queued again."""
+    settings = _settings(config)
+
+    async def work(database: Database) -> None:
+        # Imported here: the web framework, which only this and serving need.
+        from projectw_server.app import assemble
+        from projectw_server.storage.folder import FolderStore
+
+        services = assemble(settings, database, FolderStore(settings.home / "recordings"))
+        await services.fleet.delete(runner_id)
+        click.echo("Removed. Its token is refused from its next call on.", err=True)
+
+    _with_database(config, work)
+
+
 @group.group("config")
 def configuration() -> None:
     """The configuration file."""

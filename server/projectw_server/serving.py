@@ -20,6 +20,10 @@ from projectw_server.db import open_database
 from projectw_server.settings import ServerSettings
 from projectw_shared.errors import Unavailable, to_problem
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may rest between two requests. Longer than clients keep theirs (aiohttp: 15 s), or a request
+would now and then meet a connection that is just being closed."""
+
 GRACE_SECONDS = 3
 """How long answers that have begun may take to end when the server stops."""
 
@@ -128,6 +132,7 @@ async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[]
         server_header=False,
         forwarded_allow_ips=TRUSTED_PROXIES,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     services = cast("Services", app.extensions[EXTENSION])
 

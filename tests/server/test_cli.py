@@ -148,6 +148,20 @@ def test_a_check_tells_what_is_wrong_with_secrets_and_database_at_once(
         assert f"server.{setting}: " in told
 
 
+def test_a_removed_runner_is_gone_and_an_unknown_one_is_said(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(ours(config, "runner", "add", "gpu-1"))
+    capsys.readouterr()
+    run(ours(config, "runner", "list", "--json"))
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert run(ours(config, "runner", "remove", listed["id"])) == 0
+    assert run(ours(config, "runner", "remove", listed["id"])) == 1
+    assert "There is no such runner" in capsys.readouterr().err
+    run(ours(config, "runner", "list", "--json"))
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def test_a_file_where_the_data_directory_should_be_is_said(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
