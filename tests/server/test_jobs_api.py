@@ -48,13 +48,14 @@ async def submit(
     *,
     settings: dict[str, Any] | None = None,
     name: str = "talk.wav",
+    content: bytes = WAV,
     **headers: str,
 ) -> Any:
     query = {"file_name": name} | ({} if settings is None else {"settings": json.dumps(settings)})
     return await client.post(
         "/api/jobs",
         query_string=query,
-        data=WAV,
+        data=content,
         headers=who.headers
         | {"Content-Type": "audio/wav"}
         | {k.replace("_", "-"): v for k, v in headers.items()},
@@ -231,11 +232,14 @@ async def test_an_unknown_parameter_of_the_query_is_refused(client: Client, user
 # --- Idempotency-Key
 
 
+@pytest.mark.parametrize(
+    "length", [{}, {"Content_Length": str(len(WAV))}], ids=["chunked", "with its length"]
+)
 async def test_a_repeated_submission_with_its_key_gives_the_first_job(
-    client: Client, user: SignedIn, services: Services
+    client: Client, user: SignedIn, services: Services, length: dict[str, str]
 ) -> None:
-    first = await submit(client, user, settings={"model": "tiny"}, Idempotency_Key='"k-1"')
-    again = await submit(client, user, settings={"model": "tiny"}, Idempotency_Key="k-1")
+    first = await submit(client, user, settings={"model": "tiny"}, Idempotency_Key='"k-1"', **length)
+    again = await submit(client, user, settings={"model": "tiny"}, Idempotency_Key="k-1", **length)
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.headers["Location"] == first.headers["Location"]
     assert len((await get(client, user, "/api/jobs"))["jobs"]) == 1
@@ -255,13 +259,21 @@ async def test_a_key_belongs_to_one_submission_and_one_user(
     client: Client, user: SignedIn, make_user: MakeUser, services: Services
 ) -> None:
     assert (await submit(client, user, settings={"model": "tiny"}, Idempotency_Key="k")).status_code == 201
-    other_settings = b'{"model": "base"}'
+    settings, other_settings = b'{"model": "tiny"}', b'{"model": "base"}'
+    same_size = WAV[:-2] + b"\7\7"
+    longer = recording(0.3)
+    length = {"Content_Length": str(len(longer))}
     for response in (
         await submit(client, user, settings={"model": "base"}, Idempotency_Key="k"),
         await submit(client, user, Idempotency_Key="k"),
         await submit(client, user, settings={"model": "tiny"}, name="other.wav", Idempotency_Key="k"),
+        await submit(client, user, settings={"model": "tiny"}, content=recording(0.2), Idempotency_Key="k"),
+        await submit(client, user, settings={"model": "tiny"}, content=longer, Idempotency_Key="k", **length),
         await send_form(
             client, user, ("settings", None, other_settings), ("file", "talk.wav", WAV), Idempotency_Key="k"
+        ),
+        await send_form(
+            client, user, ("settings", None, settings), ("file", "talk.wav", same_size), Idempotency_Key="k"
         ),
     ):
         await problem(response, 422, "idempotency-key-reused")

@@ -73,10 +73,12 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
     if settings is not None:
         jobs.check_settings(person, settings)
     with submitting.reserve(person, key):
-        # What a form says stands in it: it is received before it can be compared.
-        if key is not None and not is_form:
+        # Otherwise it is received before it can be compared: what a form says stands in it.
+        if key is not None and not is_form and request.content_length is not None:
             name = file_name_of(query.file_name or "")
-            known = await jobs.find_submitted(person, key, name, settings or JobSettings())
+            known = await jobs.find_submitted(
+                person, key, name, settings or JobSettings(), size=request.content_length
+            )
             if known is not None:
                 await _linger()
                 return known

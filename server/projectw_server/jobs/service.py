@@ -48,11 +48,19 @@ class Jobs:
             raise Forbidden("A priority above 0 is for admins; yours may be between -10 and 0")
 
     async def find_submitted(
-        self, person: Person, key: str, file_name: str, settings: JobSettings
+        self,
+        person: Person,
+        key: str,
+        file_name: str,
+        settings: JobSettings,
+        *,
+        size: int | None,
+        sha256: str | None = None,
     ) -> Job | None:
         """Return the job that was submitted under the Idempotency-Key ``key``, if there is one.
 
-        Raises KeyReused when what was submitted then had another name or other settings.
+        Raises KeyReused when what was submitted then was something else, as far as is known of this: its name,
+        its settings, its ``size`` in bytes and its ``sha256``.
         """
         row = await self._database.row(
             "SELECT * FROM jobs WHERE owner_id = $1 AND idempotency_key = $2", person.id, key
@@ -60,7 +68,13 @@ class Jobs:
         if row is None:
             return None
         # By their values: a request's settings are of the strict twin of the stored ones' type.
-        if row["file_name"] != file_name or astuple(settings_of(row)) != astuple(settings):
+        is_same = (
+            row["file_name"] == file_name
+            and astuple(settings_of(row)) == astuple(settings)
+            and size in (None, row["bytes"])
+            and sha256 in (None, row["sha256"])
+        )
+        if not is_same:
             raise KeyReused(
                 "This Idempotency-Key was used for another recording or other settings; take a new one"
             )
@@ -75,7 +89,9 @@ class Jobs:
                 lambda transaction: self._insert(transaction, person, recording, settings, key)
             )
         except IntegrityError:
-            found = key and await self.find_submitted(person, key, recording.file_name, settings)
+            found = key and await self.find_submitted(
+                person, key, recording.file_name, settings, size=recording.bytes, sha256=recording.sha256
+            )
             if not found:
                 raise
             return found
