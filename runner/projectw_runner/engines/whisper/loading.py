@@ -12,6 +12,7 @@ import whisper
 from whisper.model import ModelDimensions, Whisper
 from whisper.tokenizer import get_tokenizer
 
+from projectw_runner.engines.whisper.attention import widen_cross_attention
 from projectw_runner.failures import JobFailure
 
 
@@ -44,6 +45,7 @@ def load(name: str, path: Path, device: torch.device) -> Whisper:
         model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
         if device.type == "cuda":
             halve(model)
+        widen_cross_attention(model)
         model.requires_grad_(False)
         read_vocabulary(model.is_multilingual, model.num_languages)
         return model.eval().to(device)
