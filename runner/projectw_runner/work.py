@@ -100,8 +100,7 @@ class Worker:
             return Result(lease=job.lease, error=failure.to_error())
         except ProjectWError:
             raise
-        except Exception:
-            # The job boundary: one job's fault must not end the runner.
+        except Exception:  # the job boundary: one job's fault must not end the runner
             log.exception("job failed unexpectedly")
             return Result(lease=job.lease, error=_UNEXPECTED)
         finally:

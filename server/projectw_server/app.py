@@ -120,6 +120,6 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         leases=leases,
         bus=bus,
         fleet=fleet,
-        dispatcher=Dispatcher(leases, fleet, moves, clock, heartbeat_seconds=settings.beat_seconds),
+        dispatcher=Dispatcher(leases, fleet, moves, heartbeat_seconds=settings.beat_seconds),
         health=Health(database, store),
     )

@@ -234,6 +234,12 @@ def _class_of(status: int) -> type[ProjectWError]:
     return Internal if status >= 500 else BadRequest
 
 
+def kind_of(status: int) -> type[ProjectWError] | None:
+    """Return the most general class of errors with that HTTP status, None when there is none."""
+    kinds = (kind for kind in every_error() if kind is not ProjectWError)
+    return next((kind for kind in kinds if kind.status == status), None)
+
+
 def from_problem(status: int, body: bytes, *, retry_after: float | None = None) -> ProjectWError:
     """Read an error answer back into the class that the server raised.
 
@@ -246,10 +252,8 @@ def from_problem(status: int, body: bytes, *, retry_after: float | None = None) 
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = {}
     code = document.get("code")
-    kinds = [kind for kind in every_error() if kind is not ProjectWError]
-    kind = next((kind for kind in kinds if kind.code == code), None) or next(
-        (kind for kind in kinds if kind.status == status), _class_of(status)
-    )
+    named = (kind for kind in every_error() if kind is not ProjectWError and kind.code == code)
+    kind = next(named, None) or kind_of(status) or _class_of(status)
     detail = str(document.get("detail") or f"{kind.title} (HTTP {status})")
     known = set(Problem.__struct_fields__)
     extensions = {key: value for key, value in document.items() if key not in known | {"retry_after"}}

@@ -20,6 +20,9 @@ from projectw_server.db import Database, open_database
 from projectw_server.settings import ServerSettings
 from projectw_shared.messages import CreatedRunner, Tokens
 
+from .core import Core
+from .live import Live, serving
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -129,3 +132,16 @@ def make_runner(services: Services) -> MakeRunner:
 @pytest.fixture
 async def runner(make_runner: MakeRunner) -> KnownRunner:
     return await make_runner()
+
+
+@pytest.fixture
+def core(database: Database) -> Core:
+    """Return the core of a server, without doors."""
+    return Core(database)
+
+
+@pytest.fixture
+async def live(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
+    """Serve on a real socket."""
+    async with serving(settings, database) as live:
+        yield live

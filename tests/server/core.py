@@ -62,9 +62,7 @@ class Core:
             heartbeat_seconds=HEARTBEAT_SECONDS,
             lease_seconds=LEASE_SECONDS,
         )
-        self.dispatcher = Dispatcher(
-            self.leases, self.fleet, self.moves, self.clock, heartbeat_seconds=HEARTBEAT_SECONDS
-        )
+        self.dispatcher = Dispatcher(self.leases, self.fleet, self.moves, heartbeat_seconds=HEARTBEAT_SECONDS)
 
     async def person(self, *, is_admin: bool = False) -> Person:
         person_id = new_id()

@@ -10,22 +10,14 @@ import pytest
 from projectw_server.accounts.principals import Person
 from projectw_server.api import events as events_door
 from projectw_server.api.context import Services
-from projectw_server.db import Database
 from projectw_server.jobs.service import Recording
-from projectw_server.settings import ServerSettings
 from projectw_shared.events import ServerSentEvent, parse_events
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
 from .conftest import PASSWORD
-from .live import Live, serving, until
-
-
-@pytest.fixture
-async def live(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
-    async with serving(settings, database) as live:
-        yield live
+from .live import Live, until
 
 
 @pytest.fixture

@@ -11,15 +11,13 @@ import pytest
 
 from projectw_server.accounts.principals import Person
 from projectw_server.api.context import Services
-from projectw_server.db import Database
 from projectw_server.jobs.service import Recording
-from projectw_server.settings import ServerSettings
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
 from .conftest import PASSWORD
-from .live import Live, serving, until
+from .live import Live, until
 
 REGISTRATION = {"name": "desk", "version": "1.2", "engine": "fake", "device": "cpu", "models": ["tiny"]}
 ASSIGNMENT_FIELDS = {
@@ -61,12 +59,6 @@ class Caller:
     async def result(self, held: dict[str, Any], expect: int = 200, **ending: Any) -> Any:
         path = f"/api/runners/jobs/{held['id']}/result"
         return await self.call("POST", path, {"lease": held["lease"]} | ending, expect=expect)
-
-
-@pytest.fixture
-async def live(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
-    async with serving(settings, database) as live:
-        yield live
 
 
 @pytest.fixture

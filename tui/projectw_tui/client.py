@@ -170,7 +170,7 @@ async def save_transcript(client: Client, job_id: str, file_format: str, target:
                 async for piece in pieces:
                     size += await asyncio.to_thread(file.write, piece)
         beside.replace(target)
-    except BaseException:
+    except BaseException:  # raised again: whatever ended it, Ctrl-C too, no half file stays
         beside.unlink(missing_ok=True)
         raise
     return size

@@ -11,7 +11,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from projectw_server.api.identity import bearer_token
-from projectw_shared.errors import Internal, ProjectWError, every_error, to_problem
+from projectw_shared.errors import Internal, ProjectWError, kind_of, to_problem
 from projectw_shared.ids import new_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -26,8 +26,6 @@ _SENTENCES = {
     405: "This route does not know that method; the header Allow names those that it knows",
     429: "Too many requests from this address; the header Retry-After says in how many seconds to try again",
 }
-
-_KINDS = [kind for kind in every_error() if kind is not ProjectWError]
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +86,7 @@ def _document(error: HTTPException) -> dict[str, Any]:
     """Return the problem of the framework's ``error``: our class of that status, or one after its name."""
     status = error.code or Internal.status
     detail = _SENTENCES.get(status) or error.description or error.name
-    kind = next((each for each in _KINDS if each.status == status), None)
+    kind = kind_of(status)
     if kind is not None:
         return to_problem(kind(detail))
     code = re.sub(r"[^a-z]+", "-", error.name.lower()).strip("-")

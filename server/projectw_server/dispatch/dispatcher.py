@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import structlog
 
 from projectw_server.accounts.principals import RunnerIdentity
-from projectw_server.clock import Clock
 from projectw_server.db import Row
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.waiters import Waiter, Waiters
@@ -33,13 +32,10 @@ _log = structlog.get_logger(__name__)
 class Dispatcher:
     """Answers the heartbeats of one server process."""
 
-    def __init__(
-        self, leases: Leases, fleet: Fleet, moves: Moves, clock: Clock, *, heartbeat_seconds: float
-    ) -> None:
+    def __init__(self, leases: Leases, fleet: Fleet, moves: Moves, *, heartbeat_seconds: float) -> None:
         self.waiters = Waiters()
         self._leases = leases
         self._fleet = fleet
-        self._clock = clock
         self._max_wait = heartbeat_seconds
         self._something_to_match = asyncio.Event()
         self._told: dict[str, tuple[str, bool, bool]] = {}

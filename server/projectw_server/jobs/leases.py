@@ -157,13 +157,9 @@ class Leases:
             "resume_at": max(row["resume_at"], held.resume_at or 0.0),
             "duration": row["duration"] if held.duration is None else held.duration,
             "language": held.language or row["language"],
-            "state": JobState.RUNNING.value,
-            "started_at": row["started_at"] or self._clock.now(),
         }
-        changed = await self._moves.update(transaction, row, revision, **changes)
         self._moves.progress.note(held.id, held.lease, held.progress, self._clock.now())
-        await self._moves.announce(transaction, changed, added)
-        return changed
+        return await self._moves.move(transaction, row, Event.BEAT, revision, added=added, **changes)
 
     def _renew(self, held: HeldJob, written_until: float, until: float) -> bool:
         """Note the renewal in memory; tell whether it is time to write it."""

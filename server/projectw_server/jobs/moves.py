@@ -55,16 +55,17 @@ class Moves:
         revision: int,
         *,
         error: JobError | None = None,
+        added: list[Segment] | None = None,
         **changes: Any,
     ) -> Row:
         """Let ``event`` happen to the job ``row``, with further ``changes`` of columns, and return the new row.
 
-        ``error`` is kept if the job has failed by it. Raises IllegalMove when the state does not allow the
-        event or another server was faster.
+        ``error`` is kept if the job has failed by it; ``added`` are segments that came with the event.
+        Raises IllegalMove when the state does not allow the event or another server was faster.
         """
         before = standing_of(row)
         after = advance(before, event, max_attempts=self._max_attempts)
-        changed = await self.update(
+        changed = await self._update(
             transaction,
             row,
             revision,
@@ -80,10 +81,10 @@ class Moves:
             transaction.after_commit += self.on_queued
         if not after.state.is_held:
             transaction.after_commit.append(lambda: self.progress.forget(row["id"]))
-        await self.announce(transaction, changed)
+        await self.announce(transaction, changed, added)
         return changed
 
-    async def update(self, transaction: Transaction, row: Row, revision: int, **changes: Any) -> Row:
+    async def _update(self, transaction: Transaction, row: Row, revision: int, **changes: Any) -> Row:
         """Change columns of a job, unless it is no longer as ``row`` says; returns the new row."""
         columns = {**changes, "revision": revision}
         assignments = ", ".join(f"{name} = ${n}" for n, name in enumerate(columns, start=4))

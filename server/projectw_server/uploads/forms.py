@@ -58,7 +58,7 @@ async def read_form(
                 if isinstance(event, File | Field):
                     await reading.take(event, events)
         return reading.result()
-    except BaseException:
+    except BaseException:  # raised again: whatever ended the form, a cancelled request too, nothing stays
         for received in reading.received:
             await discard(received)
         raise

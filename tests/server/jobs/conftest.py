@@ -1,15 +1,9 @@
 import pytest
 
 from projectw_server.accounts.principals import Person
-from projectw_server.db import Database
 from projectw_server.jobs.leases import Holder
 
 from ..core import Core
-
-
-@pytest.fixture
-def core(database: Database) -> Core:
-    return Core(database)
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ async def test_the_place_and_the_segments_are_stored_together_or_not_at_all(
     async def breaks(*_: object, **__: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(core.moves, "update", breaks)
+    monkeypatch.setattr(core.moves, "move", breaks)
     with pytest.raises(ConnectionError):
         await core.leases.beat(holder, appending(held, 0, 2, resume_at=20.0))
     assert await texts(core, person, held.id) == []
