@@ -17,6 +17,7 @@ class MediaLimits:
     ``max_stall_seconds`` is how long ffmpeg may compute without a sample coming out. ``max_seconds_per_byte``
     stops files that unfold without bound: 0.125 is 64 bits for a second, below every codec for speech and below
     FLAC's silence, but far above the 15 of a file made to unfold; ``free_seconds`` of any file are exempt.
+    ``read_ahead_seconds`` of samples are held at most, decoded while an engine computes: 10 minutes are 19 MB.
     """
 
     max_seconds: float = 24 * 3600.0
@@ -29,6 +30,12 @@ class MediaLimits:
     max_streams: int = 64
     max_seconds_per_byte: float = 0.125
     free_seconds: float = 600.0
+    read_ahead_seconds: float = 600.0
+
+    @property
+    def read_ahead_bytes(self) -> int:
+        """The samples that are held at most."""
+        return int(self.read_ahead_seconds * SAMPLE_RATE) * BYTES_PER_SAMPLE
 
     @property
     def max_output_bytes(self) -> int:

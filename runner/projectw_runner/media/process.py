@@ -8,8 +8,8 @@ import signal
 import subprocess
 from typing import Final
 
-_READ_AHEAD: Final = 1 << 20
-"""Bytes of the pipe: what the child may be ahead of its reader, 32 s of samples."""
+_PIPE_BYTES: Final = 1 << 20
+"""32 s of samples, so that the child goes on while its reader waits for its turn."""
 
 _KEPT_OF_STDERR: Final = 16_384
 
@@ -39,7 +39,7 @@ class Process:
         self._out = self._child.stdout.fileno()
         self._err = self._child.stderr.fileno()
         with contextlib.suppress(OSError):  # a user's pipes may be bounded by the system
-            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, _READ_AHEAD)
+            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
         self._poll.register(self._err, select.POLLIN)

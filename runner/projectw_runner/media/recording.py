@@ -1,7 +1,6 @@
 """A recording as samples, read while it is decoded."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from projectw_runner.failures import JobFailure
 from projectw_runner.media import ffmpeg as tool
+from projectw_runner.media.ahead import ReadAhead
 from projectw_runner.media.confinement import Confinement
 from projectw_runner.media.header import (
     NO_SOUND,
@@ -29,15 +29,8 @@ _LOOKED_AT: Final = 65_536
 """Bytes of the first frame that are read: its header and some samples."""
 
 
-class RecordingClosed(JobFailure):
-    """The recording was closed while an engine read from it: the job was stopped from outside."""
-
-    def __init__(self) -> None:
-        super().__init__("cancelled", "The work on this recording was stopped.")
-
-
 class Recording:
-    """The samples of one file, decoded as they are read. Satisfies ``engines.Samples``.
+    """The samples of one file, decoded ahead of their reader by a bounded length. Satisfies ``engines.Samples``.
 
     ``duration`` is the length in seconds that the file states, None when it states none; it may be wrong.
     Reading belongs to one thread; ``close`` may be called from any.
@@ -49,9 +42,8 @@ class Recording:
         self._file_bytes = file_bytes
         self._limits = limits
         self._samples = 0
-        self._ended = False
-        self._closed = False
-        self._reading = threading.Lock()
+        self._has_sound = False
+        self._ahead = ReadAhead(self._decode, process.kill, capacity=limits.read_ahead_bytes)
 
     @property
     def position(self) -> float:
@@ -64,8 +56,7 @@ class Recording:
         Blocks. Raises ``JobFailure``: ``RecordingClosed`` after ``close``, ``no-audio`` when not one sample came,
         ``too-long``, ``media-limits``, ``unsupported-media``.
         """
-        with self._reading:
-            pcm = self._read_bytes(count * BYTES_PER_SAMPLE)
+        pcm = self._ahead.read(count * BYTES_PER_SAMPLE)
         samples = np.frombuffer(pcm, np.dtype("<i2"), len(pcm) // BYTES_PER_SAMPLE)
         self._samples += len(samples)
         check_length(self.position, self._file_bytes, self._limits)
@@ -73,41 +64,27 @@ class Recording:
 
     def close(self) -> None:
         """Kill ffmpeg and all that belongs to it. A blocked ``read`` ends at once."""
-        self._closed = True
-        self._process.kill()
-        with self._reading:
-            self._process.release()
+        self._ahead.close()
+        self._process.release()
 
-    def _read_bytes(self, wanted: int) -> bytearray:
-        pcm = bytearray()
-        while len(pcm) < wanted and not self._ended:
-            if self._closed:
-                raise RecordingClosed
-            piece = self._piece(wanted - len(pcm))
-            if not piece:
-                self._end(self._samples * BYTES_PER_SAMPLE + len(pcm))
-            pcm += piece
-        return pcm
+    def _decode(self, most: int) -> bytes:
+        """Return samples as ffmpeg wrote them, none at the end. In the thread that reads ahead.
 
-    def _piece(self, most: int) -> bytes:
+        That thread asks when there is room, so ffmpeg waiting for a slow reader does not count as stalled.
+        """
+        patience = self._limits.max_stall_seconds
         try:
-            return self._process.read(most, self._limits.max_stall_seconds)
+            if pcm := self._process.read(most, patience):
+                self._has_sound = True
+                return pcm
+            status = self._process.finish(patience)
         except Stalled as stalled:
             raise JobFailure("media-limits", TOO_DEMANDING) from stalled
-
-    def _end(self, total: int) -> None:
-        """Note the end of the output; raise when it is not the end of an honest recording."""
-        try:
-            status = self._process.finish(self._limits.max_stall_seconds)
-        except Stalled as stalled:
-            raise JobFailure("media-limits", TOO_DEMANDING) from stalled
-        if self._closed:
-            raise RecordingClosed
         if status:
             raise why_it_ended(status)
-        if not total:
+        if not self._has_sound:
             raise JobFailure("no-audio", NO_SOUND)
-        self._ended = True
+        return b""
 
 
 @asynccontextmanager

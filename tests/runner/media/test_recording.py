@@ -1,5 +1,7 @@
 import asyncio
 import stat
+import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -226,17 +228,88 @@ async def test_a_cancelled_look_leaves_nothing(make_wav: Make, tmp_path: Path) -
     assert not alive
 
 
-async def test_what_is_read_ahead_is_bounded(make_wav: Make, ffmpeg: Path, confinement: Confinement) -> None:
-    """With nobody reading, ffmpeg stops at a full pipe: its time stops growing."""
+async def test_it_is_decoded_while_nobody_reads_up_to_a_bound(
+    make_wav: Make, ffmpeg: Path, confinement: Confinement
+) -> None:
+    """ffmpeg is through with what fits, and stops at a full pipe where it does not: its time stops growing."""
     path = make_wav(seconds=120)
+    for limits, ends in ((MediaLimits(), True), (MediaLimits(read_ahead_seconds=10), False)):
+        async with open_recording(path, limits=limits, ffmpeg=ffmpeg, confinement=confinement) as recording:
+            child = psutil.Process().children(recursive=True)[-1]
+            while _status(child) not in (
+                (psutil.STATUS_ZOMBIE, "gone") if ends else (psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP)
+            ):
+                await asyncio.sleep(0.01)
+            assert recording.position == 0
+            total = 0
+            while count := len(recording.read(48_000)):
+                assert count <= 48_000
+                total += count
+        assert total == 120 * 16_000
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return "gone"
+
+
+async def test_a_slow_reader_does_not_make_a_stalled_child(make_wav: Make, tmp_path: Path) -> None:
+    """The reader takes four times as long as the child may be silent."""
+    fake = script(tmp_path, "head -c 4000000 /dev/zero")
+    limits = MediaLimits(max_stall_seconds=0.1, read_ahead_seconds=1)
+    async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
+        assert len(recording.read(16_000)) == 16_000
+        await asyncio.sleep(0.4)
+        assert len(await asyncio.to_thread(recording.read, 2_000_000)) == 2_000_000 - 16_000
+
+
+async def test_a_skip_over_hours_holds_no_more_than_what_is_read_ahead(
+    make_wav: Make, tmp_path: Path
+) -> None:
+    seconds, block = 2 * 3600, 30 * 16_000
+    fake = script(tmp_path, f"head -c {seconds * 32_000} /dev/zero; printf '%b' '\\001\\001'")
+    limits = MediaLimits(max_seconds_per_byte=1, read_ahead_seconds=60)
+    async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
+        tracemalloc.start()
+        try:
+            while recording.position < seconds:
+                assert len(recording.read(block)) == block
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(recording.read(block)) == 1
+    assert peak < limits.read_ahead_bytes + 4 * 4 * block
+
+
+async def test_a_failure_comes_after_the_samples_that_were_decoded_before_it(
+    make_wav: Make, tmp_path: Path
+) -> None:
+    fake = script(tmp_path, "head -c 320000 /dev/zero; exit 1")
     async with open_recording(
-        path, limits=MediaLimits(), ffmpeg=ffmpeg, confinement=confinement
+        make_wav(), limits=MediaLimits(), ffmpeg=fake, confinement=OPEN_AIR
     ) as recording:
-        child = psutil.Process().children(recursive=True)[-1]
-        while child.status() not in (psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP):
+        while psutil.Process().children():  # the failure is known before anything is read
             await asyncio.sleep(0.01)
-        total = 0
-        while count := len(recording.read(48_000)):
-            assert count <= 48_000
-            total += count
-    assert total == 120 * 16_000
+        for _ in range(10):
+            assert len(recording.read(16_000)) == 16_000
+        for _ in range(2):
+            with pytest.raises(JobFailure) as failure:
+                recording.read(16_000)
+            assert failure.value.code == "unsupported-media"
+
+
+async def test_nothing_is_left_of_a_recording_that_was_closed_in_the_middle(
+    make_wav: Make, tmp_path: Path
+) -> None:
+    fake = script(tmp_path, "exec cat /dev/zero")
+    limits = MediaLimits(read_ahead_seconds=5)
+    before = threading.active_count()
+    async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
+        assert len(await asyncio.to_thread(recording.read, 16_000)) == 16_000
+    with pytest.raises(RecordingClosed):
+        recording.read(1)
+    assert not psutil.Process().children()
+    assert not [each for each in threading.enumerate() if each.name.startswith("read-ahead")]
+    assert threading.active_count() <= before + 1  # the loop's own helper
