@@ -6,6 +6,7 @@ measured. faster-whisper takes part where it is installed and ``--ct2-dir`` has 
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from benchmarks.engines.material import Recording
 from benchmarks.engines.options import Options
 from benchmarks.engines.weights import Weights
 from benchmarks.report import Report
+from deploy.recordings import RecordingsMissing
+from projectw_runner.checkpoints import CheckpointError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +30,21 @@ def run(quick: bool, namespace: argparse.Namespace) -> Report:
     """Measure what is asked for. Nothing that cannot run here stops the others: a note says what is missing."""
     wanted = options.checked(namespace)
     admitted, notes = contenders.admitted(wanted.contenders)
+    try:
+        report = _prepared_and_measured(wanted, admitted)
+    except (CheckpointError, RecordingsMissing) as missing:
+        raise SystemExit(str(missing)) from missing
+    report.notes += notes
+    return report
+
+
+def _prepared_and_measured(wanted: Options, admitted: Sequence[Contender]) -> Report:
     with tempfile.TemporaryDirectory(prefix="projectw-engine-") as folder:
         recordings, silent = _decoded(wanted, Path(folder))
         if not recordings:
             raise SystemExit("there is no recording to transcribe; look at --folder and --only")
         report = _measured(wanted, admitted, recordings, Path(folder))
-    report.notes += [*notes, *(f"{name} holds no sound and is left out." for name in silent)]
+    report.notes += (f"{name} holds no sound and is left out." for name in silent)
     return report
 
 
@@ -45,6 +57,7 @@ def _decoded(wanted: Options, folder: Path) -> tuple[list[Recording], list[str]]
             silent.append(source.name)
         else:
             recordings.append(recording)
+    print(f"{len(recordings)} recordings decoded", file=sys.stderr, flush=True)
     return recordings, silent
 
 

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean
@@ -31,20 +32,22 @@ class Watch:
     def __init__(self, device: str) -> None:
         self._card = card(device, os.environ.get("CUDA_VISIBLE_DEVICES"))
         self._samples: list[Sample] = []
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         tool = shutil.which("nvidia-smi")
         if tool is not None:
             fields = "--query-gpu=utilization.gpu,memory.used"
             form = "--format=csv,noheader,nounits"
+            # A terminal: into a pipe, programs write when their buffer is full and not when there is something new.
+            here, there = os.openpty()
             self._process = subprocess.Popen(
                 [tool, fields, form, "-i", self._card, "-lms", str(EVERY_MILLISECONDS)],
-                stdout=subprocess.PIPE,
-                text=True,
+                stdout=there,
             )
-            assert self._process.stdout is not None
-            threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
+            os.close(there)
+            self._reader = threading.Thread(target=self._read, args=(os.fdopen(here),))
+            self._reader.start()
         return self
 
     def share(self, start: float, end: float) -> float | None:
@@ -61,13 +64,15 @@ class Watch:
         return takewhile(lambda each: each.at >= start, reversed(self._samples))
 
     def _read(self, lines: IO[str]) -> None:
-        for line in lines:
-            self._samples.append(sample(time.monotonic(), line))
+        with lines, suppress(OSError):  # the end of a terminal is an error
+            for line in lines:
+                self._samples.append(sample(time.monotonic(), line))
 
     def __exit__(self, *_exc: object) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+            self._reader.join()
 
 
 def sample(at: float, line: str) -> Sample:

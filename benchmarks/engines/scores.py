@@ -1,5 +1,6 @@
 """Word errors, counted over any number of texts."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -31,7 +32,11 @@ def normalizer(language: str) -> Callable[[str], str]:
     """Return Whisper's own way to make texts comparable. Imports torch."""
     from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 
-    normalize: Callable[[str], str] = EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # whisper forgets to close its list of spellings
+        normalize: Callable[[str], str] = (
+            EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
+        )
     return normalize
 
 
