@@ -110,6 +110,7 @@ def _notes(wanted: Options, *, on_cuda: bool) -> list[str]:
     notes = [
         f"Rounds: {wanted.rounds}, threads: {wanted.threads}. Seconds are medians of the rounds' sums, ratios medians"
         " of the rounds' own ratios to openai-whisper (…-words: to openai-whisper-words).",
+        "Least CPU s: each recording's best round, added up; it bears a busy machine better than the medians.",
         "WER by Whisper's own normalizer over all rounds; the peak of memory includes loading.",
         "faster-whisper: beam 1, else its defaults; batched, it cuts the recording by its detector of speech.",
     ]
