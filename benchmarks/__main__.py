@@ -1,7 +1,8 @@
 """``python -m benchmarks [NAME] [--json FILE] [--quick]``.
 
 A benchmark is a module of this package with ``def run(quick: bool) -> Report``; the first line of its docstring
-says what it measures. Only the one that is asked for is imported.
+says what it measures. One with ``def arguments(parser: ArgumentParser) -> None`` has options of its own, and its
+``run`` gets the parsed ``Namespace`` as well. Only the one that is asked for is imported.
 """
 
 import argparse
@@ -20,15 +21,22 @@ _FOLDER = Path(__file__).parent
 def main(arguments: Sequence[str] | None = None, folder: Path = _FOLDER) -> int:
     """List the benchmarks or run one; return the exit code."""
     known = discover(folder)
-    options = _parser(known).parse_args(arguments)
-    if options.name is None:
+    # First the name alone, because it says which other options there are.
+    name = _parser(known, add_help=False).parse_known_args(arguments)[0].name
+    parser = _parser(known)
+    benchmark = None if name is None else import_module(f"{folder.name}.{name}")
+    has_arguments = hasattr(benchmark, "arguments")
+    if benchmark is not None and has_arguments:
+        benchmark.arguments(parser)
+    options = parser.parse_args(arguments)
+    if benchmark is None:
         width = max(map(len, known), default=0)
         for name, line in known.items():
             print(f"{name:<{width}}  {line}")
         return 0
-    report = import_module(f"{folder.name}.{options.name}").run(options.quick)
+    report = benchmark.run(options.quick, options) if has_arguments else benchmark.run(options.quick)
     if not isinstance(report, Report):
-        raise TypeError(f"benchmarks/{options.name}.py: run() returns a Report, not {type(report).__name__}")
+        raise TypeError(f"benchmarks/{name}.py: run() returns a Report, not {type(report).__name__}")
     print(report.to_text())
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +56,10 @@ def discover(folder: Path) -> dict[str, str]:
     return found
 
 
-def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measurements of Project W.")
+def _parser(known: dict[str, str], *, add_help: bool = True) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measurements of Project W.", add_help=add_help
+    )
     parser.add_argument(
         "name", nargs="?", choices=list(known), metavar="NAME", help=f"one of {', '.join(known)}"
     )

@@ -12,7 +12,18 @@ from typing import Any
 
 Cell = str | int | float | bool | None
 
-_PACKAGES = ("project-w", "quart", "uvicorn", "tortoise-orm", "aiohttp", "openai-whisper", "torch", "textual")
+_PACKAGES = (
+    "project-w",
+    "quart",
+    "uvicorn",
+    "tortoise-orm",
+    "aiohttp",
+    "openai-whisper",
+    "torch",
+    "faster-whisper",
+    "ctranslate2",
+    "textual",
+)
 
 
 @dataclass
@@ -20,7 +31,7 @@ class Report:
     """One table of results.
 
     ``columns`` carry their units in their names (``"median ms"``), ``notes`` say what was measured and how,
-    ``environment`` holds the facts of the machine and of the versions.
+    ``environment`` holds the facts of the machine and of the versions, ``details`` what is in the JSON alone.
     """
 
     title: str
@@ -28,6 +39,7 @@ class Report:
     rows: list[Sequence[Cell]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     environment: Mapping[str, Cell] = field(default_factory=lambda: environment())
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, *cells: Cell) -> None:
         """Append a row; ValueError when it does not have one cell for each column."""
@@ -43,6 +55,7 @@ class Report:
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
             "notes": self.notes,
             "environment": dict(self.environment),
+            **({"details": dict(self.details)} if self.details else {}),
         }
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

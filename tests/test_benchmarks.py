@@ -58,6 +58,51 @@ def test_a_result_is_printed_as_a_table_and_written_as_json(
     assert document["environment"]["cores"] >= 1
 
 
+OWN_OPTIONS = (
+    MODULE.replace("(quick: bool)", "(quick: bool, options: object)").replace("1.5", "options.seconds")
+    + """
+def arguments(parser: object) -> None:
+    parser.add_argument("--seconds", type=float, default=2.5)
+"""
+)
+
+
+@pytest.mark.parametrize(("flags", "seconds"), [([], 2.5), (["--seconds", "3.5", "--quick"], 3.5)])
+def test_a_benchmark_may_have_options_of_its_own(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], seconds: float
+) -> None:
+    (folder / "own.py").write_text(OWN_OPTIONS)
+    file = tmp_path / "own.json"
+    assert main(["own", *flags, "--json", str(file)], folder) == 0
+    assert json.loads(file.read_text())["rows"][0]["median ms"] == seconds
+
+
+def test_an_option_of_another_benchmark_is_wrong_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "own.py").write_text(OWN_OPTIONS)
+    with pytest.raises(SystemExit) as caught:
+        main(["thing", "--seconds", "3.5"], folder)
+    assert caught.value.code == 2
+    assert "--seconds" in capsys.readouterr().err
+
+
+def test_the_help_of_a_benchmark_tells_its_own_options(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "own.py").write_text(OWN_OPTIONS)
+    with pytest.raises(SystemExit) as caught:
+        main(["own", "--help"], folder)
+    assert caught.value.code == 0
+    assert {"--seconds", "--quick", "--json"} <= set(capsys.readouterr().out.split())
+
+
+def test_details_are_in_the_json_alone() -> None:
+    report = Report("x", ["a"], details={"runs": [{"text": "said"}]})
+    assert json.loads(report.to_json())["details"] == {"runs": [{"text": "said"}]}
+    assert "said" not in report.to_text()
+
+
 def test_an_unknown_name_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["nothing"], folder)
