@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "whisper", "numba", "tiktoken"}
+HEAVY = {
+    "torch",
+    "whisper",
+    "numba",
+    "tiktoken",
+    "faster_whisper",
+    "ctranslate2",
+    "tokenizers",
+    "onnxruntime",
+}
 SERVER = {"quart", "tortoise", "uvicorn", "argon2", "projectw_server"}
 NETWORK = {"aiohttp", "stamina"}
 CONFIGURATION = {"yaml", "pyaml_env", "jsonschema"}

@@ -35,7 +35,7 @@ def commands(context: click.Context, config: Path | None) -> None:
 @click.option("--server-url", help="The address of the server.")
 @click.option("--token-file", type=A_FILE, help="A file that holds the runner's token.")
 @click.option("--name", help="What people see of this runner.")
-@click.option("--engine", help="How to transcribe: whisper or fake.")
+@click.option("--engine", help="How to transcribe: whisper, faster-whisper or fake.")
 @click.option("--device", help="Where to compute: auto, cpu, cuda, cuda:1.")
 @click.option("--models-dir", type=A_FOLDER, help="The folder of the checkpoints.")
 @click.option("--work-dir", type=A_FOLDER, help="Where recordings lie while they are worked on.")

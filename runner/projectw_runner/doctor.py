@@ -88,11 +88,13 @@ def _device(settings: RunnerSettings) -> Iterator[Finding]:
         yield from _torch(seen, f"torch {seen.torch}, {build}; {driver}")
         for gpu in seen.gpus:
             yield ok("gpu", f"{gpu.name}, {gpu.free / GIB:.1f} of {gpu.memory / GIB:.1f} GiB free")
+    if settings.engine == "faster-whisper":
+        yield from _ctranslate2()
     try:
         engine = make_engine(settings)
     except ConfigError as error:
         reason = "; ".join(str(mistake) for mistake in error.mistakes)
-        yield fail("device", reason, "correct runner.engine or runner.device", Exit.CONFIGURATION)
+        yield fail("device", reason, "correct that setting, or install what it needs", Exit.CONFIGURATION)
     else:
         yield ok("device", f"{engine.name} computes on {engine.device}")
 
@@ -106,8 +108,20 @@ def _torch(seen: hardware.Hardware, message: str) -> Iterator[Finding]:
         yield ok("torch", message)
 
 
+def _ctranslate2() -> Iterator[Finding]:
+    try:
+        seen = hardware.look_for_ctranslate2()
+    except ModuleNotFoundError:
+        return  # the engine, which cannot be made, says so
+    message = f"CTranslate2 {seen.version} sees {seen.devices} CUDA devices"
+    if seen.driver and not seen.devices:
+        yield warn("ctranslate2", message, "the driver may be too old for CTranslate2, see docs/runner.md")
+    else:
+        yield ok("ctranslate2", message)
+
+
 def _weights(settings: RunnerSettings) -> Iterator[Finding]:
-    if settings.engine != "whisper":
+    if settings.engine == "fake":
         yield ok("weights", f"the {settings.engine} engine needs none")
         return
     store = CheckpointStore(settings.models_dir)

@@ -13,13 +13,14 @@ import structlog
 from projectw_runner.agent import Agent
 from projectw_runner.client import RunnerClient
 from projectw_runner.delivery import Delivery, Outbox
-from projectw_runner.engines import Engine, registry
+from projectw_runner.engines import Engine, Unsupported, registry
 from projectw_runner.media import MediaLimits, find_confinement, find_ffmpeg, open_recording
 from projectw_runner.scratch import Scratch
 from projectw_runner.settings import RunnerSettings
 from projectw_runner.work import OpenRecording, Worker
 from projectw_shared import __version__
 from projectw_shared.config import ConfigError, Mistake
+from projectw_shared.extras import missing_extra
 from projectw_shared.http import Api, FixedToken
 from projectw_shared.messages import Registration
 
@@ -88,7 +89,7 @@ def open_work_dir(path: Path, token: str) -> tuple[Scratch, Outbox]:
 
 
 def make_engine(settings: RunnerSettings) -> Engine:
-    """Make the engine that is set. Imports torch, which takes seconds. Raises ``ConfigError``."""
+    """Make the engine that is set. Imports what it computes with, which takes seconds. Raises ``ConfigError``."""
     if settings.engine not in registry.ENGINES:
         reason = f"there is no engine {settings.engine!r}; the engines are {', '.join(registry.ENGINES)}"
         raise ConfigError([Mistake("runner.engine", None, reason)])
@@ -99,10 +100,18 @@ def make_engine(settings: RunnerSettings) -> Engine:
             device=settings.device,
             default_model=settings.default_model,
             threads=settings.threads,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+            cpu_fallback=settings.cpu_fallback,
             speed=settings.fake_speed,
         )
+    except Unsupported as error:
+        raise ConfigError([Mistake(f"runner.{error.setting}", None, str(error))]) from error
     except ValueError as error:
         raise ConfigError([Mistake("runner.device", None, str(error))]) from error
+    except ModuleNotFoundError as error:
+        reason = missing_extra(error, registry.EXTRAS[settings.engine], f"the engine {settings.engine}")
+        raise ConfigError([Mistake("runner.engine", None, reason)]) from error
 
 
 def media_limits(settings: RunnerSettings) -> MediaLimits:

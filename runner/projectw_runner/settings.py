@@ -26,13 +26,20 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     """What people see of this runner (default: the machine's host name)."""
     engine: Annotated[str, Meta(min_length=1)] = "whisper"
-    """How to transcribe: whisper, or fake, which makes up a transcript for trying things out."""
+    """How to transcribe: whisper, faster-whisper (the same weights in CTranslate2, an extra), or fake, which makes
+    up a transcript for trying things out."""
     fake_speed: Positive | None = None
     """Seconds of audio that the fake engine does in a second (default: as fast as it can)."""
     device: Annotated[str, Meta(min_length=1)] = "auto"
     """Where to compute: auto (CUDA when it is there), cpu, cuda, or cuda:1 for the second GPU."""
     threads: PositiveCount | None = None
     """How many CPU threads to compute with (default: the engine's own choice)."""
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    """The numbers to compute with: auto (what is best on the device), float32, bfloat16, float16 or int8."""
+    batch_size: Annotated[int, Meta(ge=1, le=256)] | None = None
+    """How many windows of a recording are computed at once at most (default: as many as memory allows)."""
+    cpu_fallback: bool = False
+    """Go on on the CPU when the card's memory does not do, instead of handing the job back."""
     models_dir: Path | None = None
     """The folder of the checkpoints, NAME.pt each (default: in the user's cache)."""
     default_model: Annotated[str, Meta(min_length=1)] | None = None

@@ -32,7 +32,7 @@ class Held:
         return piece
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def held() -> Callable[[NDArray[np.float32]], Held]:
     """Turn an array into ``Samples``."""
     return Held

@@ -1,4 +1,4 @@
-"""Engines turn samples into segments. Only modules of this package import torch or whisper, and late."""
+"""Engines turn samples into segments. Only this package imports torch, whisper or faster-whisper, and late."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,6 +47,14 @@ class Step:
     segments: tuple[Segment, ...]
     resume_at: float
     language: str | None
+
+
+class Unsupported(ValueError):
+    """This machine cannot do what a setting of the runner asks for; ``setting`` is its name."""
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(reason)
+        self.setting = setting
 
 
 class Engine(Protocol):

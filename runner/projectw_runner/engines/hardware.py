@@ -42,6 +42,22 @@ def look() -> Hardware:
     return Hardware(torch.__version__, torch.version.cuda, _driver(), tuple(gpus))
 
 
+@dataclass(frozen=True)
+class CTranslate2:
+    """The CTranslate2 that is installed, how many CUDA devices it sees, and the NVIDIA driver's version."""
+
+    version: str
+    devices: int
+    driver: str | None
+
+
+def look_for_ctranslate2() -> CTranslate2:
+    """Return what the engine faster-whisper computes with. Raises ``ModuleNotFoundError``."""
+    import ctranslate2
+
+    return CTranslate2(ctranslate2.__version__, ctranslate2.get_cuda_device_count(), _driver())
+
+
 def _driver() -> str | None:
     tool = shutil.which("nvidia-smi")
     if tool is None:

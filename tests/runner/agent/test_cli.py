@@ -240,6 +240,18 @@ async def test_doctor_finds_damaged_weights(
     assert found["torch"]["status"] in ("ok", "warn")
 
 
+async def test_doctor_knows_what_faster_whisper_computes_with(
+    config: Path, tmp_path: Path, server: FakeServer, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # whisper's own downloads are found too
+    write(config, server_url=server.url, token=TOKEN, engine="faster-whisper")
+    code, found = await examine()
+    assert code == 1
+    assert "CTranslate2" in found["ctranslate2"]["message"]
+    assert found["device"]["status"] == "ok"
+    assert found["weights"]["remedy"] == "projectw-runner models pull base"
+
+
 async def test_doctor_finds_a_work_dir_that_cannot_be_used(
     config: Path, tmp_path: Path, server: FakeServer, examine: Examine
 ) -> None:

@@ -19,9 +19,9 @@ def test_it_says_what_it_is() -> None:
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="the engines are whisper, fake"):
+    with pytest.raises(ValueError, match="the engines are whisper, faster-whisper, fake"):
         create("parakeet")
-    assert set(ENGINES) == {"whisper", "fake"}
+    assert set(ENGINES) == {"whisper", "faster-whisper", "fake"}
 
 
 def test_the_same_recording_gives_the_same_segments_to_its_end(held: Callable[..., Any]) -> None:

@@ -46,6 +46,9 @@ class WhisperEngine:
         device: str = "auto",
         default_model: str | None = None,
         threads: int | None = None,
+        precision: str = "auto",
+        batch_size: int | None = None,
+        cpu_fallback: bool = False,
     ) -> None:
         """Raise ``ValueError`` for a device that is not there. ``threads``: what torch may use on the CPU."""
         if threads is not None:
