@@ -32,9 +32,10 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 def _whisper(store: CheckpointStore, options: EngineOptions) -> Engine:
-    from projectw_runner.engines.whisper import calm_threads
+    from projectw_runner.engines.whisper import calm_threads, keep_memory
 
     calm_threads()
+    keep_memory()
     from projectw_runner.engines.whisper.engine import WhisperEngine
 
     return WhisperEngine(

@@ -14,15 +14,13 @@ from projectw_runner.engines.faster_whisper.conversion import converted
 from projectw_runner.engines.faster_whisper.speech import CAREFUL, STRICT
 from projectw_runner.engines.faster_whisper.transcription import Transcription
 from projectw_runner.engines.faster_whisper.windows import Window, Windows
+from projectw_runner.engines.pace import Pace
 from projectw_runner.engines.whisper.choosing import choose_model
 from projectw_runner.failures import JobFailure
 from projectw_shared.transcripts import Segment
 
 FOLDER: Final = "ctranslate2"
 """Where converted models lie, below the folder of the checkpoints."""
-
-_STEP_SECONDS: Final = 2.5
-"""How long a batch is meant to take: less than 5, with room for windows that are decoded again."""
 
 _MOST_AT_ONCE: Final = {"cpu": 8, "cuda": 32}
 
@@ -91,9 +89,7 @@ class FasterWhisperEngine:
         self._loaded = None
         loading.release()
 
-    def _write(
-        self, work: Transcription, name: str, windows: Sequence[Window], pace: "Pace"
-    ) -> list[Segment]:
+    def _write(self, work: Transcription, name: str, windows: Sequence[Window], pace: Pace) -> list[Segment]:
         """Return the segments of windows: in smaller batches when memory does not do, at last on the CPU."""
         if not windows:
             return []
@@ -143,23 +139,3 @@ class FasterWhisperEngine:
         number = self._number if kind == self._kind else 0
         compute = loading.compute_type(self._precision if kind == self._kind else "auto", kind, number)
         return _Loaded(name, kind, loading.load(folder, kind, number, compute, self._threads))
-
-
-class Pace:
-    """How many windows are decoded at once: ever more, as long as a batch keeps to its time and ``most`` allows."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.count = 1
-        """The windows of the next batch."""
-
-    def note(self, windows: int, seconds: float) -> None:
-        """Learn from a batch how many the next one may have."""
-        if windows:
-            fitting = int(_STEP_SECONDS * windows / max(seconds, 1e-3))
-            self.count = max(1, min(fitting, 2 * self.count, self._most))
-
-    def limit(self, most: int) -> None:
-        """Never again decode more than ``most`` at once, because memory did not do."""
-        self._most = min(self._most, most)
-        self.count = min(self.count, self._most)

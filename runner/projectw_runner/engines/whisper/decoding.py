@@ -1,14 +1,17 @@
-"""Tokens of a window, decoded again at a higher temperature when they look wrong. Imports torch."""
+"""Tokens of windows, decoded again, and ever warmer, where they look wrong. Imports torch."""
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-import whisper
-from whisper.model import Whisper
+from torch import Tensor
+from whisper.tokenizer import Tokenizer
 
-from projectw_runner.engines.whisper.hearing import Heard, is_half
+from projectw_runner.engines.whisper.decoder import Batch, Decoder
+from projectw_runner.engines.whisper.rules import Rules
+from projectw_runner.engines.whisper.searching import Written, beams, greedy, sample
 from projectw_shared.jobs import JobSettings
 
 # The reference's thresholds (Radford et al. 2022, section 4.5).
@@ -37,45 +40,113 @@ class Decoded:
         return self.no_speech_prob > _NO_SPEECH and self.avg_logprob <= _TOO_UNSURE
 
     @property
+    def is_repetitive(self) -> bool:
+        """It wrote the same again and again."""
+        return self.compression_ratio > _TOO_REPETITIVE
+
+    @property
+    def is_unsure(self) -> bool:
+        """It thought other words nearly as likely."""
+        return self.avg_logprob < _TOO_UNSURE
+
+    @property
     def is_doubtful(self) -> bool:
         """Another try at a higher temperature may bring something better."""
-        unsure = self.avg_logprob < _TOO_UNSURE
-        if unsure and self.no_speech_prob > _NO_SPEECH:
-            return False
-        return unsure or self.compression_ratio > _TOO_REPETITIVE
+        return self.is_repetitive or (self.is_unsure and not self.is_silence)
 
 
-def decode(
-    model: Whisper, heard: Heard, *, settings: JobSettings, language: str, prompt: list[int], seed: int
-) -> Decoded:
-    """Decode a window as ``settings`` ask. The same ``seed`` brings the same text, at any temperature."""
+@dataclass(frozen=True)
+class Heard:
+    """The states of windows, windows × states × width, and what the model is told of each before it writes."""
 
-    def once(temperature: float) -> Decoded:
-        torch.manual_seed(seed)
-        options = whisper.DecodingOptions(
-            task=settings.task,
-            language=language,
-            temperature=temperature,
-            beam_size=settings.beam_size if temperature == 0 else None,
-            best_of=_BEST_OF if temperature > 0 else None,
-            prompt=prompt,
-            fp16=is_half(model),
+    states: Tensor
+    prompts: list[list[int]]
+    seeds: list[int]
+
+    def part(self, places: Sequence[int]) -> "Heard":
+        """Return some of the windows."""
+        prompts, seeds = [self.prompts[n] for n in places], [self.seeds[n] for n in places]
+        return Heard(self.states[list(places)], prompts, seeds)
+
+
+class Writer:
+    """Decodes windows as ``settings`` ask."""
+
+    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, settings: JobSettings) -> None:
+        self._decoder = decoder
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._rules = Rules(tokenizer, decoder.device)
+        self._start = list(tokenizer.sot_sequence)
+        self._most = decoder.dims.n_text_ctx // 2
+        self._longest_prompt = decoder.dims.n_text_ctx // 2 - 1
+
+    def first(self, heard: Heard) -> list[Decoded]:
+        """Decode each window once, at the temperature that was asked for."""
+        return self._once(heard, self._settings.temperature)
+
+    def warmer(self, heard: Heard, decoded: Sequence[Decoded]) -> list[Decoded]:
+        """Decode the doubtful windows ever warmer, up to 1, until they are not; if all tries fail, the best counts."""
+        tries = [[each] for each in decoded]
+        temperature = self._settings.temperature
+        while doubtful := [place for place, made in enumerate(tries) if made[-1].is_doubtful]:
+            temperature = round(temperature + _WARMER, 6)
+            if temperature > 1.0:
+                break
+            for place, again in zip(doubtful, self._once(heard.part(doubtful), temperature), strict=True):
+                tries[place].append(again)
+        return [_best(made) for made in tries]
+
+    def _once(self, heard: Heard, temperature: float) -> list[Decoded]:
+        width = _BEST_OF if temperature > 0 else (self._settings.beam_size or 1)
+        prompts = [self._told(prompt) for prompt in heard.prompts]
+        batch = Batch(
+            self._decoder,
+            self._decoder.cross_memory(heard.states),
+            width=width,
+            length=max(map(len, prompts)) + self._most,
         )
-        result = whisper.decode(model, heard.features, options)
-        return Decoded(
-            tokens=list(result.tokens),
-            avg_logprob=float(result.avg_logprob),
-            no_speech_prob=float(result.no_speech_prob),
-            compression_ratio=float(result.compression_ratio),
-            temperature=temperature,
-        )
+        logits, at_start = batch.begin(prompts, -len(self._start))
+        silence = at_start.softmax(1)[:, self._rules.no_speech].tolist()
+        if temperature > 0:
+            written = sample(
+                batch, self._rules, logits, self._most, temperature=temperature, seeds=heard.seeds
+            )
+        elif width > 1:
+            written = beams(batch, self._rules, logits, self._most)
+        else:
+            written = greedy(batch, self._rules, logits, self._most)
+        return [self._decoded(*each, temperature) for each in zip(written, silence, strict=True)]
 
-    return with_fallback(once, settings.temperature)
+    def _told(self, prompt: list[int]) -> list[int]:
+        if not prompt:
+            return self._start
+        return [self._tokenizer.sot_prev, *prompt[-self._longest_prompt :], *self._start]
+
+    def _decoded(self, written: Written, silence: float, temperature: float) -> Decoded:
+        text = self._tokenizer.decode([token for token in written.tokens if token < self._tokenizer.eot])
+        return Decoded(written.tokens, written.avg_logprob, silence, compression_ratio(text), temperature)
 
 
-def with_fallback(once: Callable[[float], Decoded], temperature: float) -> Decoded:
-    """Decode at ``temperature``, then ever warmer up to 1, until the result is not doubtful; the last one counts."""
-    decoded = once(temperature)
-    while decoded.is_doubtful and (warmer := round(decoded.temperature + _WARMER, 6)) <= 1.0:
-        decoded = once(warmer)
-    return decoded
+def compression_ratio(text: str) -> float:
+    """Return how much smaller zlib makes a text: high for one that repeats itself."""
+    plain = text.strip().encode()
+    return len(plain) / len(zlib.compress(plain))
+
+
+def _best(tries: list[Decoded]) -> Decoded:
+    if not tries[-1].is_doubtful:
+        return tries[-1]
+    sober = [each for each in tries if not each.is_repetitive]
+    if not sober:
+        return min(tries, key=lambda each: each.compression_ratio)
+    return max(sober, key=lambda each: each.avg_logprob)
+
+
+@torch.inference_mode()
+def language_chances(decoder: Decoder, tokenizer: Tokenizer, states: Tensor) -> list[dict[str, float]]:
+    """Return for each window how likely each language is spoken in it."""
+    batch = Batch(decoder, decoder.cross_memory(states), length=1)
+    logits, _ = batch.begin([[tokenizer.sot]] * len(states), -1)
+    chances = logits[:, list(tokenizer.all_language_tokens)].softmax(1).tolist()
+    return [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in chances]

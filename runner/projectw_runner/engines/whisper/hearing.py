@@ -1,74 +1,61 @@
-"""The encoder's view of a window. Imports torch."""
+"""What the encoder gets: spectrograms of windows, as long as the longest of them needs. Imports torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from whisper.audio import N_SAMPLES, log_mel_spectrogram, pad_or_trim
-from whisper.model import Whisper
+from torch import Tensor
+from whisper.audio import log_mel_spectrogram
 
-from projectw_runner.engines.whisper.windows import WINDOW_FRAMES, Window
+from projectw_runner.engines import SAMPLE_RATE
+from projectw_runner.engines.whisper.windows import FRAME, Window
 
-_DIGITAL_SILENCE: Final = 1e-4
-"""-80 dB of full scale: less than the noise of any microphone, a few steps of 16 bits."""
+WHOLE: Final = 3000
+"""Frames of the spectrogram that Whisper was trained on, 30 s."""
 
-_RANGE: Final = 2.0
-"""80 dB on the scale of the model's input, (log10 + 4) / 4."""
+_MARGIN: Final = 400
+"""Frames of silence behind the longest window. With less than 2 s the model loses its way; with 4 s it writes on 177
+English recordings what it writes with all of the 30 s."""
 
-_QUIET: Final = 10 ** (-55 / 20)
-_QUIET_FRAME: Final = 480
-"""Samples over which loudness is measured, 30 ms."""
+_ROUND: Final = 8
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A window as the encoder gets it (``mel``: bands × 3000 frames) and what it makes of it (1500 × width)."""
+class View:
+    """How much the encoder sees. ``trimmed``: the windows and 4 s; else 30 s always, as in training."""
 
-    mel: torch.Tensor
-    features: torch.Tensor
+    trimmed: bool
 
-
-def is_silent(samples: NDArray[np.float32], *, vad: bool) -> bool:
-    """Tell whether a window holds nothing to hear; with ``vad`` also when nowhere anyone can be speaking."""
-    if not len(samples) or float(np.abs(samples).max()) < _DIGITAL_SILENCE:
-        return True
-    whole = samples[: len(samples) // _QUIET_FRAME * _QUIET_FRAME].reshape(-1, _QUIET_FRAME)
-    return vad and len(whole) > 0 and float(np.sqrt((whole**2).mean(axis=1)).max()) < _QUIET
+    def frames(self, windows: Sequence[Window]) -> int:
+        """Return how many frames the spectrograms of these windows have."""
+        if not self.trimmed:
+            return WHOLE
+        longest = max(window.frames for window in windows) + _MARGIN
+        return min(longest + -longest % _ROUND, WHOLE)
 
 
-def level_of(model: Whisper, samples: NDArray[np.float32]) -> float:
-    """Return the loudest point of the samples' spectrogram, on the scale of the model's input."""
-    return float(_mel(model, samples).max())
+TRIMMED: Final = View(trimmed=True)
+UNTRIMMED: Final = View(trimmed=False)
+
+_MEASURED: Final = ("tiny", "tiny.en", "base", "base.en")
 
 
-@torch.no_grad()
-def hear(model: Whisper, window: Window, level: float) -> Heard:
-    """Encode a window, once for all that is asked of it. ``level``: the loudest point of the recording so far."""
-    mel = _mel(model, window.samples).clamp(min=level - _RANGE)
-    mel = pad_or_trim(mel[:, : window.frames], WINDOW_FRAMES)
-    if is_half(model):
-        mel = mel.half()
-    return Heard(mel, model.encoder(mel.unsqueeze(0))[0])
+def view_for(model: str) -> View:
+    """Return how much of 30 s the encoder of a checkpoint is shown: less only where that was measured to do no harm."""
+    return TRIMMED if model in _MEASURED else UNTRIMMED
 
 
-def _mel(model: Whisper, samples: NDArray[np.float32]) -> torch.Tensor:
-    padding = max(N_SAMPLES - len(samples), 0)
-    mel: torch.Tensor = log_mel_spectrogram(
-        torch.from_numpy(samples), model.dims.n_mels, padding, device=model.device
-    )
-    return mel
+def spectrograms(windows: Sequence[Window], frames: int, *, bands: int, device: torch.device) -> Tensor:
+    """Return windows × bands × frames: each clipped 80 dB below its own loudest point, silence behind its samples."""
+    made = []
+    for window in windows:
+        samples = torch.from_numpy(window.samples[: frames * FRAME])
+        padding = max(frames * FRAME - len(samples), 0)
+        made.append(log_mel_spectrogram(samples, bands, padding, device=device)[:, :frames])
+    return torch.stack(made)
 
 
-def is_half(model: Whisper) -> bool:
-    """Tell whether the model computes in half precision."""
-    return bool(model.encoder.conv1.weight.dtype == torch.float16)
-
-
-def language_of(model: Whisper, heard: Heard) -> str:
-    """Return the code of the language that is most likely spoken."""
-    if not model.is_multilingual:
-        return "en"
-    _, probabilities = model.detect_language(heard.features)
-    return str(max(probabilities, key=probabilities.get))
+def seconds(frames: int) -> float:
+    """Return how long so many frames of the spectrogram are."""
+    return frames * FRAME / SAMPLE_RATE

@@ -2,10 +2,21 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 _FRAMES_PER_TIME: Final = 2
 """Frames of 10 ms that one step of a time stamp stands for."""
+
+
+@dataclass
+class Placed:
+    """A word, its seconds from the start of the window, and how many tokens it is."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+    tokens: int
 
 
 @dataclass
@@ -15,7 +26,7 @@ class Draft:
     start: float
     end: float
     tokens: list[int]
-    words: list[dict[str, Any]] | None = None
+    words: list[Placed] | None = None
 
 
 @dataclass(frozen=True)
