@@ -33,6 +33,7 @@ class Decoded:
     no_speech_prob: float
     compression_ratio: float
     temperature: float
+    loops: bool = False
 
     @property
     def is_silence(self) -> bool:
@@ -42,7 +43,7 @@ class Decoded:
     @property
     def is_repetitive(self) -> bool:
         """It wrote the same again and again."""
-        return self.compression_ratio > _TOO_REPETITIVE
+        return self.loops or self.compression_ratio > _TOO_REPETITIVE
 
     @property
     def is_unsure(self) -> bool:
@@ -125,7 +126,9 @@ class Writer:
 
     def _decoded(self, written: Written, silence: float, temperature: float) -> Decoded:
         text = self._tokenizer.decode([token for token in written.tokens if token < self._tokenizer.eot])
-        return Decoded(written.tokens, written.avg_logprob, silence, compression_ratio(text), temperature)
+        return Decoded(
+            written.tokens, written.avg_logprob, silence, compression_ratio(text), temperature, written.loops
+        )
 
 
 def compression_ratio(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,15 +13,25 @@ from projectw_runner.engines.whisper.rules import Rules, State
 
 @dataclass(frozen=True)
 class Written:
-    """The tokens of a window, without the end, and the sum of their log probabilities, the end's included."""
+    """The tokens of a window, without the end, and the sum of their log probabilities, the end's included.
+
+    ``loops``: the model had begun to write the same again and again, and was stopped.
+    """
 
     tokens: list[int]
     logprob: float
+    loops: bool = False
 
     @property
     def avg_logprob(self) -> float:
         """The mean log probability of a token, the end counted as one."""
         return self.logprob / (len(self.tokens) + 1)
+
+
+_LOOP: Final = 60
+"""So many tokens that repeat themselves are a loop, from which no model finds out."""
+
+_LONGEST_PERIOD: Final = 15
 
 
 @dataclass
@@ -31,7 +42,15 @@ class _Open:
     logprob: float = 0.0
 
     def closed(self) -> Written:
-        return Written(self.tokens, self.logprob)
+        return Written(self.tokens, self.logprob, self.loops)
+
+    @property
+    def loops(self) -> bool:
+        """The last tokens are a few that come again and again."""
+        tail = self.tokens[-_LOOP:]
+        return len(tail) == _LOOP and any(
+            tail[period:] == tail[:-period] for period in range(1, _LONGEST_PERIOD + 1)
+        )
 
 
 @torch.inference_mode()
@@ -89,14 +108,16 @@ def _one_by_one(
     for count in range(1, most + 1):
         tokens, logprobs = choose(rules, logits, state, batch)
         tokens = torch.where(ended, rules.end, tokens)
-        _note(batch, open_, tokens.tolist(), logprobs.tolist(), ended.tolist(), rules.end)
-        ended = ended | (tokens == rules.end)
+        ended = torch.tensor(
+            _note(batch, open_, tokens.tolist(), logprobs.tolist(), ended.tolist(), rules.end),
+            device=logits.device,
+        )
         if count == most:
             break
         finished = ended.view(-1, width).all(1).tolist()
         leaving = [window for window, is_done in zip(batch.windows, finished, strict=True) if is_done]
         if leaving:
-            rows = _without(batch, leaving, len(tokens))
+            rows = _without(batch, leaving, len(tokens)).to(logits.device)
             for window in leaving:
                 done[window] = [each.closed() for each in open_[window]]
             if not batch.windows:
@@ -117,15 +138,16 @@ def _note(
     logprobs: list[float],
     ended: list[bool],
     end: int,
-) -> None:
-    row = 0
-    for window in batch.windows:
-        for sequence in open_[window]:
-            if not ended[row]:
-                sequence.logprob += logprobs[row]
-                if tokens[row] != end:
-                    sequence.tokens.append(tokens[row])
-            row += 1
+) -> list[bool]:
+    """Add what each row has written to its sequence, and return which have ended by now."""
+    sequences = [sequence for window in batch.windows for sequence in open_[window]]
+    for row, sequence in enumerate(sequences):
+        if not ended[row]:
+            sequence.logprob += logprobs[row]
+            if tokens[row] != end:
+                sequence.tokens.append(tokens[row])
+            ended[row] = tokens[row] == end or sequence.loops
+    return ended
 
 
 def _without(batch: Batch, leaving: list[int], rows: int) -> Tensor:
@@ -140,7 +162,8 @@ def _without(batch: Batch, leaving: list[int], rows: int) -> Tensor:
 
 
 def _likeliest(sequences: list[Written]) -> Written:
-    return max(sequences, key=lambda each: each.logprob / max(len(each.tokens), 1))
+    """Return the likeliest by its length; one that was stopped in a loop only if all were."""
+    return max(sequences, key=lambda each: (not each.loops, each.logprob / max(len(each.tokens), 1)))
 
 
 @torch.inference_mode()

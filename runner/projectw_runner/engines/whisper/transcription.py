@@ -106,7 +106,9 @@ class Transcription:
         self, network: Network, windows: Sequence[Window], told: Sequence[list[int]]
     ) -> list[_Passage]:
         """Decode windows side by side; what looks wrong once more with all of the 30 s, then ever warmer."""
-        frames = network.view.frames(windows)
+        # Which language it is, a trimmed view tells less surely.
+        is_known = self.language is not None or not network.is_multilingual
+        frames = network.view.frames(windows) if is_known else WHOLE
         states = self._hear(network, windows, frames)
         writer, tokenizer = self._ready(network, windows, states)
         prompt = self._prompt(tokenizer)
