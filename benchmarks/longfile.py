@@ -101,8 +101,8 @@ def _compare(report: Report, decoding: str, files: Sequence[Path]) -> None:
 
 def _repeated(voice: Path, seconds: float, folder: Path) -> Path:
     path = folder / f"{seconds:g}.flac"
-    words = ["-nostdin", "-loglevel", "error", "-stream_loop", "-1", "-i", voice, "-t", str(seconds), path]
-    subprocess.run([find_ffmpeg(), *words], check=True)
+    words = ["-nostdin", "-loglevel", "error", "-stream_loop", "-1", "-i", str(voice), "-t", str(seconds)]
+    subprocess.run([find_ffmpeg(), *words, path], check=True)
     return path
 
 

@@ -78,8 +78,8 @@ def stub_the_model() -> None:
     def write(_: Writer, heard: Heard) -> list[Decoded]:
         return [Decoded(tokens, -0.2, 0.01, 1.2, 0.0) for _ in heard.prompts]
 
-    Encoder.__call__ = encode  # type: ignore[method-assign]
-    Writer.first = write  # type: ignore[method-assign]
+    Encoder.__call__ = encode  # type: ignore[assignment, method-assign]
+    Writer.first = write  # type: ignore[assignment, method-assign]
 
 
 def main() -> None:

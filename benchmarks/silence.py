@@ -108,7 +108,8 @@ def _plucked(frequency: float) -> NDArray[np.float64]:
 
 def _at(decibels: float, sound: NDArray[np.float64]) -> Sound:
     loudness = np.sqrt(np.mean(np.square(sound)))
-    return (sound / loudness * 10 ** (decibels / 20)).astype(np.float32)
+    made: Sound = (sound / loudness * 10 ** (decibels / 20)).astype(np.float32)
+    return made
 
 
 def _store(sound: Sound, path: Path) -> None:

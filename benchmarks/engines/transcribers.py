@@ -29,8 +29,10 @@ class Transcriber(Protocol):
     """An engine with its model."""
 
     device: str
-    tokens: int
-    """Decoded so far, those of discarded tries included."""
+
+    @property
+    def tokens(self) -> int:
+        """How many were decoded so far, those of discarded tries included."""
 
     def prepare(self, samples: Audio) -> None:
         """Do what comes before these samples are transcribed and is not measured."""
@@ -102,7 +104,7 @@ class Ours:
             self.tokens += sum(len(each.tokens) for each in made)
             return made
 
-        Writer._once = counted  # type: ignore[method-assign]
+        Writer._once = counted  # type: ignore[assignment, method-assign]
 
 
 def _our_windows(samples: Audio) -> int:
