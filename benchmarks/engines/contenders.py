@@ -1,26 +1,23 @@
 """Who takes part, by name: ``ours``, ``ours-words``, ``ours@8``, ``faster-whisper-batched-int8`` and so on."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Final, Literal
-
-from projectw_runner.engines import registry
 
 
 @dataclass(frozen=True)
 class Contender:
     """One engine with the settings that its name stands for.
 
-    ``batch`` is how many windows are decoded at once, None for the engine's own way; ``int8`` asks for weights of
-    eight bits, ``words`` for the place of each word.
+    ``batch`` is how many windows are decoded at once at most, None for the engine's own way; ``precision`` is what
+    it computes with, ``words`` asks for the place of each word.
     """
 
     name: str
     program: Literal["ours", "openai-whisper", "faster-whisper"]
     words: bool = False
-    int8: bool = False
+    precision: Literal["auto", "float32", "int8"] = "auto"
     batch: int | None = None
 
     @property
@@ -36,19 +33,21 @@ KNOWN: Final = {
     each.name: each
     for each in (
         Contender("ours", "ours"),
+        Contender("ours-float32", "ours", precision="float32"),
         Contender("openai-whisper", "openai-whisper"),
         Contender("faster-whisper", "faster-whisper"),
-        Contender("faster-whisper-int8", "faster-whisper", int8=True),
+        Contender("faster-whisper-int8", "faster-whisper", precision="int8"),
         Contender("faster-whisper-batched", "faster-whisper", batch=BATCH),
-        Contender("faster-whisper-batched-int8", "faster-whisper", int8=True, batch=BATCH),
+        Contender("faster-whisper-batched-int8", "faster-whisper", precision="int8", batch=BATCH),
         Contender("ours-words", "ours", words=True),
         Contender("openai-whisper-words", "openai-whisper", words=True),
     )
 }
 
 DEFAULT: Final = tuple(name for name, each in KNOWN.items() if not each.words)
-WITH_ANY_WEIGHTS: Final = ("ours", "openai-whisper")
-"""Those that take weights which nobody has published."""
+QUICK: Final = ("ours", "openai-whisper", "faster-whisper", "faster-whisper-int8")
+RANDOM: Final = ("ours", "openai-whisper")
+"""Those that are compared at random weights unless others are asked for: large models take long."""
 
 
 def parse(name: str) -> Contender:
@@ -70,14 +69,6 @@ def admitted(wanted: Sequence[Contender]) -> tuple[list[Contender], list[str]]:
     for each in wanted:
         if each.program == "faster-whisper" and find_spec("faster_whisper") is None:
             notes.append(f"{each.name} is left out: faster-whisper is not installed.")
-        elif each.program == "ours" and each.batch is not None and not our_batch(each.batch):
-            notes.append(f"{each.name} is left out: our engine does not take the size of a batch.")
         else:
             kept.append(each)
     return kept, notes
-
-
-def our_batch(size: int | None) -> dict[str, int]:
-    """Return the argument for the registry that sets the size of a batch; empty when it has none."""
-    takes = "batch_size" in inspect.signature(registry.create).parameters
-    return {"batch_size": size} if takes and size is not None else {}

@@ -6,8 +6,8 @@ import msgspec
 class Load(msgspec.Struct, frozen=True, tag=True):
     """Be this contender, with these weights.
 
-    ``models_dir`` holds ``<model>.pt``, ``converted`` is the same model as a folder of CTranslate2. ``digest``, if
-    any, is the SHA-256 of weights that nobody has published.
+    ``models_dir`` holds ``<model>.pt``; ``converted`` is the same as a folder of CTranslate2, where that is needed.
+    ``digest``, if any, is the SHA-256 of weights that nobody has published.
     """
 
     contender: str
@@ -38,11 +38,15 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Transcribed(msgspec.Struct, frozen=True, tag=True):
-    """The text, the seconds on the clock and the processor's seconds (user and system, all threads)."""
+    """The text, the seconds on the clock and the processor's seconds (user and system, all threads).
+
+    ``tokens`` were decoded for it, those of discarded tries included.
+    """
 
     text: str
     wall: float
     cpu: float
+    tokens: int
 
 
 class Taken(msgspec.Struct, frozen=True, tag=True):

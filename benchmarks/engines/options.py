@@ -22,7 +22,6 @@ class Options:
     only: tuple[str, ...]
     model: str
     models_dir: Path | None
-    ct2_dir: Path | None
     random: bool
     device: str
     language: str
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default="tiny.en", choices=MODELS, metavar="NAME", help="the checkpoint (default: tiny.en)"
     )
     add("--models-dir", type=Path, metavar="DIR", help="where <name>.pt lies (default: the runner's cache)")
-    add("--ct2-dir", type=_folder, metavar="DIR", help="where <name>/ lies as faster-whisper takes it")
     add(
         "--random-weights",
         choices=MODELS,
@@ -51,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contenders",
         type=_contenders,
         metavar="A,B,…",
-        help=f"of {', '.join(contenders.KNOWN)} (default: all without words)",
+        help=f"of {', '.join(contenders.KNOWN)} (default: all without words, few if quick)",
     )
     add(
         "--batch-size",
@@ -70,7 +68,7 @@ def checked(namespace: argparse.Namespace) -> Options:
     """Return the options of a parsed command line; ``--quick`` means one round over few recordings."""
     quick: bool = namespace.quick
     random: str | None = namespace.random_weights
-    default = contenders.WITH_ANY_WEIGHTS if random else contenders.DEFAULT
+    default = contenders.RANDOM if random else contenders.QUICK if quick else contenders.DEFAULT
     chosen: tuple[Contender, ...] = namespace.contenders or tuple(map(contenders.parse, default))
     batched = (contenders.parse(f"ours@{size}") for size in namespace.batch_size)
     return Options(
@@ -79,7 +77,6 @@ def checked(namespace: argparse.Namespace) -> Options:
         only=tuple(namespace.only),
         model=random or namespace.model,
         models_dir=namespace.models_dir,
-        ct2_dir=namespace.ct2_dir,
         random=random is not None,
         device=namespace.device,
         language=namespace.language,

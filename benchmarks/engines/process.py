@@ -108,5 +108,8 @@ def environment(ours: Mapping[str, str], threads: int) -> dict[str, str]:
     kept = {name: value for name, value in ours.items() if not name.startswith(("OMP_", "KMP_", "GOMP_"))}
     return {
         **kept,
-        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+        # numba's as well: the first words that are placed would bring torch to numba's number of threads.
+        **dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads)
+        ),
     }

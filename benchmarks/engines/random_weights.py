@@ -14,10 +14,8 @@ import torch
 from whisper.model import ModelDimensions, Whisper
 from whisper.tokenizer import get_tokenizer
 
+from benchmarks.engines.weights import TOKENS
 from projectw_runner.checkpoints import canonical
-
-TOKENS: Final = 100
-"""Tokens of a window: what half a minute of fluent speech takes."""
 
 _SIZES: Final = {
     "tiny": (384, 6, 4),

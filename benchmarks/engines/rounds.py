@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Timing:
-    """One transcription. ``busy`` is the share of its time in which the graphics card computed."""
+    """One transcription. ``busy`` is the share of its time in which the graphics card computed.
+
+    ``tokens`` were decoded for it, those of discarded tries included.
+    """
 
     contender: str
     recording: str
@@ -33,6 +36,7 @@ class Timing:
     cpu: float
     text: str
     busy: float | None
+    tokens: int
 
 
 @dataclass
@@ -151,7 +155,7 @@ class _Contest:
 
 
 def _timing(name: str, recording: Recording, number: int, done: Transcribed, busy: float | None) -> Timing:
-    return Timing(name, recording.name, number, done.wall, done.cpu, done.text, busy)
+    return Timing(name, recording.name, number, done.wall, done.cpu, done.text, busy, done.tokens)
 
 
 def _tell(what: str, seconds: float | None = None) -> None:

@@ -21,6 +21,7 @@ COLUMNS: Final = (
     "CPU ratio",
     "real-time factor",
     "WER %",
+    "tokens",
     "peak MB",
 )
 GPU_COLUMNS: Final = ("GPU MB", "GPU busy %")
@@ -100,6 +101,7 @@ def _row(
         ratio(taken.cpu, measure.cpu),
         median(taken.wall) / sum(each.seconds for each in group),
         None if wrong is None else wrong * 100,
+        tokens_of(own),
         outcome.peak_bytes[contender.name] / 1e6 if whole else None,
     ]
     if gpu:
@@ -126,6 +128,14 @@ def least_cpu(timings: Iterable[Timing]) -> float:
     return sum(least.values())
 
 
+def tokens_of(timings: Iterable[Timing]) -> int:
+    """Return how many tokens a round took, the median of the rounds."""
+    rounds: dict[int, int] = {}
+    for each in timings:
+        rounds[each.round] = rounds.get(each.round, 0) + each.tokens
+    return round(median(rounds.values()))
+
+
 def ratio(own: Sequence[float], measure: Sequence[float]) -> float | None:
     """Return the median of the rounds' own ratios; None without anything to compare with."""
     return median(mine / theirs for mine, theirs in zip(own, measure, strict=True)) if measure else None
@@ -150,6 +160,7 @@ def details(recordings: Iterable[Recording], outcome: Outcome, marks: Marks) -> 
                 "wall_seconds": each.wall,
                 "cpu_seconds": each.cpu,
                 "gpu_busy": each.busy,
+                "tokens": each.tokens,
                 "errors": None if mark is None else mark.errors,
                 "reference_words": None if mark is None else mark.words,
                 "text": each.text,

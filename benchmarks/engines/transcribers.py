@@ -1,25 +1,41 @@
-"""The engines, each called as its own users call it. What computes is imported by the one that needs it."""
+"""The engines, each called as its own users call it. What computes is imported by the one that needs it.
 
+Where an engine makes its tokens, they are counted on their way out.
+"""
+
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.engines.contenders import Contender, our_batch
+from benchmarks.engines.contenders import Contender
 from benchmarks.engines.messages import Load
+from benchmarks.engines.weights import TOKENS
 from projectw_runner.checkpoints import file_name, official
-from projectw_runner.engines import Task, registry
+from projectw_runner.engines import SAMPLE_RATE, Task, registry
 from projectw_shared.jobs import JobSettings
 
 Audio = NDArray[np.float32]
+
+_WINDOW_SECONDS: Final = 30
+"""What openai-whisper takes at a time."""
 
 
 class Transcriber(Protocol):
     """An engine with its model."""
 
     device: str
+
+    @property
+    def tokens(self) -> int:
+        """How many were decoded so far, those of discarded tries included."""
+
+    def prepare(self, samples: Audio) -> None:
+        """Do what comes before these samples are transcribed and is not measured."""
 
     def transcribe(self, samples: Audio) -> str:
         """Return what is said in the samples."""
@@ -49,19 +65,57 @@ class Ours:
             models_dir=Path(load.models_dir),
             device=load.device,
             threads=load.threads,
-            **our_batch(contender.batch),  # type: ignore[arg-type]
+            precision=contender.precision,
+            batch_size=contender.batch,
         )
-        self._task = Task(
-            JobSettings(model=load.model, language=load.language, word_timestamps=contender.words)
+        self._settings = JobSettings(
+            model=load.model, language=load.language, word_timestamps=contender.words
         )
+        self._is_random = load.digest is not None
         self.device = self._engine.device
+        self.tokens = 0
+        self._count_tokens()
+
+    def prepare(self, samples: Audio) -> None:
+        """Let weights of chance write as many tokens to these samples as they do for openai-whisper.
+
+        They write the same to each window, and our windows are shorter. A prompt takes their first places away.
+        """
+        if self._is_random:
+            ours, theirs = _our_windows(samples), math.ceil(len(samples) / _WINDOW_SECONDS / SAMPLE_RATE)
+            superfluous = TOKENS - round(TOKENS * theirs / ours) if ours else 0
+            prompt = " ".join(["a"] * (superfluous - 1)) or None  # and a token that says that it is one
+            self._settings = msgspec.structs.replace(self._settings, initial_prompt=prompt)
 
     def transcribe(self, samples: Audio) -> str:
-        steps = self._engine.transcribe(InMemory(samples), self._task)
+        steps = self._engine.transcribe(InMemory(samples), Task(self._settings))
         return "".join(segment.text for step in steps for segment in step.segments)
 
     def gpu_bytes(self) -> int | None:
         return most_of_torch()
+
+    def _count_tokens(self) -> None:
+        from projectw_runner.engines.whisper.decoding import Decoded, Writer
+
+        once = Writer._once
+
+        def counted(writer: Writer, *arguments: Any) -> list[Decoded]:
+            made = once(writer, *arguments)
+            self.tokens += sum(len(each.tokens) for each in made)
+            return made
+
+        Writer._once = counted  # type: ignore[assignment, method-assign]
+
+
+def _our_windows(samples: Audio) -> int:
+    """Return into how many windows our engine cuts."""
+    from projectw_runner.engines.whisper.speech import SpeechDetector
+    from projectw_runner.engines.whisper.windows import CAREFUL, Windows
+
+    windows, count = Windows(InMemory(samples), SpeechDetector(), CAREFUL), 0
+    while (portion := windows.next(1)) is not None:
+        count += len(portion.windows)
+    return count
 
 
 class InMemory:
@@ -97,6 +151,10 @@ class OpenAIWhisper:
             "fp16": self._model.device.type == "cuda",
         }
         self.device = str(self._model.device)
+        self.tokens = 0
+        self._count_tokens()
+
+    def prepare(self, samples: Audio) -> None: ...
 
     def transcribe(self, samples: Audio) -> str:
         self._torch.manual_seed(0)  # warmer tries are drawn by lot
@@ -104,6 +162,16 @@ class OpenAIWhisper:
 
     def gpu_bytes(self) -> int | None:
         return most_of_torch()
+
+    def _count_tokens(self) -> None:
+        decode = self._model.decode
+
+        def counted(*arguments: Any) -> Any:
+            made = decode(*arguments)
+            self.tokens += len(made.tokens)
+            return made
+
+        self._model.decode = counted
 
 
 class FasterWhisper:
@@ -123,16 +191,23 @@ class FasterWhisper:
             load.converted,
             device=kind,
             device_index=int(index or 0),
-            compute_type=compute_type(kind, int8=contender.int8),
+            compute_type=compute_type(kind, int8=contender.precision == "int8"),
             cpu_threads=load.threads,
             local_files_only=True,
         )
+        self._counting = model.model = Counting(model.model)
         self._options: dict[str, Any] = {"language": load.language, "beam_size": 1}
         self._model: Any = model
         if contender.batch:
             self._model = faster_whisper.BatchedInferencePipeline(model)
             self._options["batch_size"] = contender.batch
         self.device = f"{kind}:{index or 0}" if kind == "cuda" else kind
+
+    @property
+    def tokens(self) -> int:
+        return self._counting.tokens
+
+    def prepare(self, samples: Audio) -> None: ...
 
     def transcribe(self, samples: Audio) -> str:
         self._seed(0)
@@ -141,6 +216,22 @@ class FasterWhisper:
 
     def gpu_bytes(self) -> int | None:
         return None
+
+
+class Counting:
+    """CTranslate2's model, which counts what it writes."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.tokens = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, *arguments: Any, **options: Any) -> Any:
+        made = self._model.generate(*arguments, **options)
+        self.tokens += sum(len(each.sequences_ids[0]) for each in made)
+        return made
 
 
 def compute_type(kind: str, *, int8: bool) -> str:
