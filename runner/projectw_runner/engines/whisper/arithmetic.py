@@ -90,6 +90,16 @@ class Arithmetic:
             return Quantized(weight, bias)
         return Plain(weight, bias, getattr(torch, self.products))
 
+    def delicate(self, weight: Tensor, bias: Tensor) -> Projection:
+        """Return a layer that eight bits would hurt: what the encoder looks by.
+
+        Some of the numbers that come into it are far larger than the others. With base, eight bits here alone made
+        half of their error in all layers, and cost 0.8 points of word error rate; without, they cost 0.1.
+        """
+        if self.products == "int8":
+            return Plain(weight, bias, self.attention)
+        return self.projection(weight, bias)
+
     def __str__(self) -> str:
         return self.products
 

@@ -26,20 +26,21 @@ class Encoder:
     """Turns spectrograms into states, with the weights of ``model``."""
 
     def __init__(self, model: Whisper, arithmetic: Arithmetic) -> None:
-        self._source = model.encoder
-        self._arithmetic = arithmetic
-        self._heads = model.dims.n_audio_head
-        self._layers = [_Layer(block, self._heads, arithmetic) for block in model.encoder.blocks]
+        source: Any = model.encoder
+        # Not the whole of it: the weights of its layers are here in another form.
+        self._convolutions = source.conv1, source.conv2
+        self._positions = source.positional_embedding
+        self._norm = source.ln_post
+        self._stream = arithmetic.stream
+        self._layers = [_Layer(block, model.dims.n_audio_head, arithmetic) for block in source.blocks]
 
     @torch.inference_mode()
     def __call__(self, mel: Tensor) -> Tensor:
         """Return the states of spectrograms, windows × bands × frames → windows × frames / 2 × width."""
-        source: Any = self._source
-        stream = self._arithmetic.stream
-        kind = source.conv1.weight.dtype
-        x = functional.gelu(source.conv1(mel.to(kind)))
-        x = functional.gelu(source.conv2(x)).permute(0, 2, 1)
-        x = (x + source.positional_embedding[: x.shape[1]]).to(stream).contiguous()
+        first, second = self._convolutions
+        x = functional.gelu(first(mel.to(first.weight.dtype)))
+        x = functional.gelu(second(x)).permute(0, 2, 1)
+        x = (x + self._positions[: x.shape[1]]).to(self._stream).contiguous()
         if x.device.type == "cpu":
             for window in x:
                 for layer in self._layers:
@@ -47,7 +48,7 @@ class Encoder:
         else:
             for layer in self._layers:
                 layer.many(x)
-        return normed(source.ln_post, x)
+        return normed(self._norm, x)
 
 
 class _Layer:
@@ -59,7 +60,7 @@ class _Layer:
         self._heads = heads
         self._kind = arithmetic.attention
         # The queries' scale lies in their weights.
-        self._qkv = arithmetic.projection(
+        self._qkv = arithmetic.delicate(
             torch.cat([attention.query.weight * scale, attention.key.weight, attention.value.weight]),
             torch.cat([attention.query.bias * scale, zeros, attention.value.bias]),
         )

@@ -148,4 +148,6 @@ class WhisperEngine:
 
     def _on(self, name: str, device: torch.device) -> Network:
         precision = self._precision if device == self._device else "auto"
-        return loading.load(name, self._store.genuine(name), device, precision)
+        network = loading.load(name, self._store.genuine(name), device, precision)
+        loading.release(device)  # what the weights were made from
+        return network

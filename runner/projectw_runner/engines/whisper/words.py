@@ -73,7 +73,10 @@ def _words(
         # numba finds nothing to run in parallel, and Triton is missing on many machines: both work all the same.
         warnings.simplefilter("ignore")
         matrix = timing.median_filter((weights - mean) / std, _FILTER).mean(0)[start:-1]
+        threads = torch.get_num_threads()
         tokens_at, states_at = timing.dtw(-matrix)
+        # numba, in which it is written, sets the number anew for all of the process.
+        torch.set_num_threads(threads)
     jumps = np.pad(np.diff(tokens_at), (1, 0), constant_values=1).astype(bool)
     times = states_at[jumps] * _SECONDS_PER_STATE
     words, parts = tokenizer.split_to_word_tokens([*text, tokenizer.eot])
