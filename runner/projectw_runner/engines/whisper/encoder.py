@@ -26,20 +26,19 @@ class Encoder:
     """Turns spectrograms into states, with the weights of ``model``."""
 
     def __init__(self, model: Whisper, arithmetic: Arithmetic) -> None:
-        self._source = model.encoder
+        source: Any = model.encoder
+        # Not the whole of it: the layers' own weights are not needed beside what the arithmetic makes of them.
+        self._conv1, self._conv2, self._norm = source.conv1, source.conv2, source.ln_post
+        self._positions: Tensor = source.positional_embedding
         self._arithmetic = arithmetic
-        self._heads = model.dims.n_audio_head
-        self._layers = [_Layer(block, self._heads, arithmetic) for block in model.encoder.blocks]
+        self._layers = [_Layer(block, model.dims.n_audio_head, arithmetic) for block in source.blocks]
 
     @torch.inference_mode()
     def __call__(self, mel: Tensor) -> Tensor:
         """Return the states of spectrograms, windows × bands × frames → windows × frames / 2 × width."""
-        source: Any = self._source
-        stream = self._arithmetic.stream
-        kind = source.conv1.weight.dtype
-        x = functional.gelu(source.conv1(mel.to(kind)))
-        x = functional.gelu(source.conv2(x)).permute(0, 2, 1)
-        x = (x + source.positional_embedding[: x.shape[1]]).to(stream).contiguous()
+        x = functional.gelu(self._conv1(mel.to(self._conv1.weight.dtype)))
+        x = functional.gelu(self._conv2(x)).permute(0, 2, 1)
+        x = (x + self._positions[: x.shape[1]]).to(self._arithmetic.stream).contiguous()
         if x.device.type == "cpu":
             for window in x:
                 for layer in self._layers:
@@ -47,7 +46,7 @@ class Encoder:
         else:
             for layer in self._layers:
                 layer.many(x)
-        return normed(source.ln_post, x)
+        return normed(self._norm, x)
 
 
 class _Layer:
