@@ -136,22 +136,17 @@ def test_beams_find_what_is_likelier_than_what_the_greedy_find(small: Decoder, n
     assert sum(gains) > 0.1
 
 
-def test_samples_follow_the_seed_and_the_temperature(
-    network: Network, english: Tokenizer, states: Tensor
-) -> None:
-    rules = Rules(english, CPU)
+def test_samples_follow_the_seed_and_the_temperature(small: Decoder, noise: Tensor) -> None:
+    rules: Any = Rules(VOCABULARY, CPU)
 
     def draw(seed: int, temperature: float) -> list[int]:
-        memory = network.decoder.cross_memory(states[1:2])
-        batch = Batch(network.decoder, memory, width=2, length=40)
-        logits, _ = batch.begin([told(english, "")], -1)
-        return sample(batch, rules, logits, 20, temperature=temperature, seeds=[seed])[0].tokens
+        batch = Batch(small, small.cross_memory(noise[:1]), width=2, length=MOST + 8)
+        logits, _ = batch.begin([[1]], -1)
+        return sample(batch, rules, logits, MOST, temperature=temperature, seeds=[seed])[0].tokens
 
     assert draw(1, 0.9) == draw(1, 0.9)
     assert len({tuple(draw(seed, 1.0)) for seed in range(6)}) > 1
-    batch = Batch(network.decoder, network.decoder.cross_memory(states[1:2]), length=40)
-    logits, _ = batch.begin([told(english, "")], -1)
-    assert draw(3, 1e-4) == greedy(batch, rules, logits, 20)[0].tokens
+    assert draw(3, 1e-4) == search(small, noise, "greedy", [0])[0].tokens
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
