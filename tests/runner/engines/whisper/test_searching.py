@@ -18,7 +18,7 @@ from projectw_runner.engines.whisper.decoder import Batch, Decoder
 from projectw_runner.engines.whisper.hearing import TRIMMED, spectrograms
 from projectw_runner.engines.whisper.loading import Network
 from projectw_runner.engines.whisper.rules import Rules, State
-from projectw_runner.engines.whisper.searching import Written, _Drawn, beams, greedy, sample
+from projectw_runner.engines.whisper.searching import Written, _Drawn, _extend, _Open, beams, greedy, sample
 from projectw_runner.engines.whisper.windows import Window
 from tests.runner.engines.whisper.small import RATE, TIMES, VOCABULARY, random_model
 
@@ -128,6 +128,17 @@ def test_no_more_is_written_than_there_is_room_for(small: Decoder, noise: Tensor
         found = search(small, noise, kind, range(5), most)
         assert len(found) == 5
         assert max(len(each.tokens) for each in found) <= most
+
+
+def test_only_as_many_ended_sequences_count_as_there_are_beams_and_those_the_likeliest() -> None:
+    open_ = [_Open([1], -1.0), _Open([2], -1.5), _Open([3], -2.0)]
+    best = [[-0.1, -0.2, -0.3, -9.0], [-0.1, -0.9, -1.0, -9.0], [-0.1, -1.0, -2.0, -9.0]]
+    tokens = [[40, 5, 6, 7], [40, 5, 6, 7], [40, 5, 6, 7]]
+    done = [Written([9], -3.0)]
+    kept = _extend(open_, best, tokens, done, 40, False)
+    assert [(source, each.tokens) for source, each in kept] == [(0, [1, 5]), (0, [1, 6]), (1, [2, 5])]
+    assert [each.logprob for _, each in kept] == pytest.approx([-1.2, -1.3, -2.4])
+    assert [each.tokens for each in done] == [[9], [1], [2]], "the third is not as likely"
 
 
 def test_beams_find_what_is_likelier_than_what_the_greedy_find(small: Decoder, noise: Tensor) -> None:

@@ -2,9 +2,12 @@
 
 import sys
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from projectw_runner.engines.whisper import speech
@@ -55,6 +58,41 @@ def test_there_is_a_judgement_for_each_chunk_and_for_a_last_short_one(detector: 
         chances = detector.listen(np.zeros(samples, np.float32), np.zeros(2 * CHUNK, np.float32))
         assert chances.shape == (chunks,)
         assert chances.dtype == np.float32
+
+
+NAMES = {
+    "stft_conv.weight": "stft.forward_basis_buffer",
+    **{
+        f"conv{n + 1}.{part}": f"encoder.{n}.reparam_conv.{part}"
+        for n in range(4)
+        for part in ("weight", "bias")
+    },
+    **{
+        f"lstm_cell.{part}": f"decoder.rnn.{part}"
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    },
+    **{f"final_conv.{part}": f"decoder.decoder.2.{part}" for part in ("weight", "bias")},
+}
+
+
+@pytest.mark.model
+@pytest.mark.filterwarnings("ignore:.*torch.jit.load.*:DeprecationWarning")
+def test_given_the_weights_of_the_packages_own_program_we_hear_what_that_hears(
+    librivox: list[Spoken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = find_spec("silero_vad")
+    assert package is not None
+    assert package.origin is not None
+    program = torch.jit.load(str(Path(package.origin).parent / "data" / "silero_vad.jit"))
+    weights = program.state_dict()
+    monkeypatch.setattr(
+        speech, "_weights", lambda: {ours: weights[f"_model.{theirs}"] for ours, theirs in NAMES.items()}
+    )
+    samples = librivox[1].samples[: 80 * CHUNK]
+    with torch.inference_mode(), torch.jit.optimized_execution(False):
+        wanted = [float(program(chunk, RATE)) for chunk in torch.from_numpy(samples).split(CHUNK)]
+    assert SpeechDetector().listen(samples, NOTHING).tolist() == pytest.approx(wanted, abs=1e-3)
+    assert max(wanted) > 0.9
 
 
 @pytest.mark.model
