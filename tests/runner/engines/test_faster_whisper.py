@@ -18,11 +18,12 @@ from projectw_runner.engines import Task, Unsupported
 from projectw_runner.engines.faster_whisper import conversion, loading
 from projectw_runner.engines.faster_whisper.cutting import cut
 from projectw_runner.engines.faster_whisper.decoding import Decoded
-from projectw_runner.engines.faster_whisper.engine import FOLDER, FasterWhisperEngine, Pace
+from projectw_runner.engines.faster_whisper.engine import FOLDER, FasterWhisperEngine
 from projectw_runner.engines.faster_whisper.transcription import Transcription, _in_order, _missed
 from projectw_runner.engines.faster_whisper.vocabulary import vocabulary
 from projectw_runner.engines.faster_whisper.windows import Batch, Span, Window, Windows
 from projectw_runner.engines.faster_whisper.words import Passage
+from projectw_runner.engines.pace import Pace
 from projectw_runner.failures import JobFailure
 from projectw_shared.jobs import JobSettings
 from projectw_shared.transcripts import Segment, Word, text_of
@@ -238,19 +239,6 @@ def test_speech_without_words_is_heard_again_and_put_in_its_place() -> None:
 
 
 # The batches
-
-
-def test_batches_grow_while_they_keep_to_their_time() -> None:
-    pace = Pace(8)
-    counts = []
-    for seconds in (0.1, 0.2, 0.4, 0.8, 0.8, 8.0):
-        counts.append(pace.count)
-        pace.note(pace.count, seconds)
-    assert counts == [1, 2, 4, 8, 8, 8]
-    assert pace.count == 2
-    pace.limit(1)
-    pace.note(1, 0.1)
-    assert pace.count == 1
 
 
 Full = RuntimeError("CUDA failed with error out of memory")

@@ -80,7 +80,8 @@ class Writer:
         self._rules = Rules(tokenizer, decoder.device)
         self._start = list(tokenizer.sot_sequence)
         self._most = decoder.dims.n_text_ctx // 2
-        self._longest_prompt = decoder.dims.n_text_ctx // 2 - 1
+        # One place is for the mark before the prompt; the last token that is written is not read again.
+        self._longest_prompt = decoder.dims.n_text_ctx - self._most - len(self._start)
 
     def first(self, heard: Heard) -> list[Decoded]:
         """Decode each window once, at the temperature that was asked for."""

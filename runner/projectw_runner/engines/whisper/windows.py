@@ -146,13 +146,17 @@ class Windows:
         return portion if self._position > begin else None
 
     def _window(self) -> Window | None:
-        """Return the next window, or None after going over silence."""
+        """Return the next window, or None after going over silence, to its end or to where speech begins."""
         spans = list(self._spans())
         if not spans:
             # A word that has just begun is known by what follows.
             self._position = self._end if self._ended else max(self._end - _PAD, self._position)
             return None
         start = max(self._sample(spans[0][0]) - _PAD, self._position)
+        if not self._holds(start):
+            # Without what follows, a window after silence would end where the block does, in the middle of a word.
+            self._position = start
+            return None
         end, after = self._cut(spans, start)
         if self._ended and after >= self._end - _PAD and not self._spoken_after(after):
             after = self._end
@@ -212,12 +216,15 @@ class Windows:
     def _look_ahead(self) -> bool:
         """Read on until a window and the pause behind it are held, or all there is; tell whether anything is left."""
         self._forget()
-        while (
-            not self._ended
-            and self._end < self._position + self._longest + SAMPLE_RATE + int(self._max_pause) * CHUNK
-        ):
+        while not self._holds(self._position):
             self._read_block()
         return self._position < self._end
+
+    def _holds(self, start: int) -> bool:
+        """Tell whether all is held that says where a window from ``start`` on ends."""
+        return self._ended or (
+            self._end >= start + self._longest + SAMPLE_RATE + int(self._max_pause) * CHUNK
+        )
 
     def _read_block(self) -> None:
         block = self._read(BLOCK)

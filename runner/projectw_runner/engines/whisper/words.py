@@ -123,12 +123,13 @@ def _with_punctuation(words: Sequence[Placed]) -> list[Placed]:
     joined: list[Placed] = []
     opening: Placed | None = None
     for word in words:
+        is_opening = word.word.startswith(" ") and bool(word.word.strip()) and word.word.strip() in _BEFORE
         if opening is not None:
             word = Placed(
                 opening.word + word.word, word.start, word.end, word.probability, opening.tokens + word.tokens
             )
             opening = None
-        if word.word.startswith(" ") and word.word.strip() and word.word.strip() in _BEFORE:
+        if is_opening:
             opening = word
         elif joined and word.word in _AFTER and not joined[-1].word.endswith(" "):
             joined[-1].word += word.word
