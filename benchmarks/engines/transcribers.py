@@ -97,14 +97,14 @@ class Ours:
     def _count_tokens(self) -> None:
         from projectw_runner.engines.whisper.decoding import Decoded, Writer
 
-        once = Writer._once
+        write = Writer._write
 
-        def counted(writer: Writer, *arguments: Any) -> list[Decoded]:
-            made = once(writer, *arguments)
-            self.tokens += sum(len(each.tokens) for each in made)
+        def counted(writer: Writer, *arguments: Any) -> list[list[Decoded]]:
+            made = write(writer, *arguments)
+            self.tokens += sum(len(each.tokens) for tries in made for each in tries)
             return made
 
-        Writer._once = counted  # type: ignore[assignment, method-assign]
+        Writer._write = counted  # type: ignore[assignment, method-assign]
 
 
 def _our_windows(samples: Audio) -> int:

@@ -89,18 +89,28 @@ class Writer:
 
     def warmer(self, heard: Heard, decoded: Sequence[Decoded]) -> list[Decoded]:
         """Decode the doubtful windows ever warmer, up to 1, until they are not; if all tries fail, the best counts."""
-        tries = [[each] for each in decoded]
-        temperature = self._settings.temperature
-        while doubtful := [place for place, made in enumerate(tries) if made[-1].is_doubtful]:
-            temperature = round(temperature + _WARMER, 6)
-            if temperature > 1.0:
-                break
-            for place, again in zip(doubtful, self._once(heard.part(doubtful), temperature), strict=True):
-                tries[place].append(again)
-        return [_best(made) for made in tries]
+        made = list(decoded)
+        doubtful = [place for place, each in enumerate(made) if each.is_doubtful]
+        temperatures = _warmer_than(self._settings.temperature)
+        if doubtful and temperatures:
+            # All temperatures side by side: what a try would have saved is less than what tries cost one by one.
+            drawn = self._write(heard.part(doubtful), temperatures)
+            for place, tries in zip(doubtful, drawn, strict=True):
+                made[place] = _best([made[place], *tries])
+        return made
 
     def _once(self, heard: Heard, temperature: float) -> list[Decoded]:
-        width = _BEST_OF if temperature > 0 else (self._settings.beam_size or 1)
+        if temperature == 0:
+            return [tries[0] for tries in self._write(heard, [0.0])]
+        return [
+            max(tries, key=lambda each: (not each.loops, each.avg_logprob))
+            for tries in self._write(heard, [temperature] * _BEST_OF)
+        ]
+
+    def _write(self, heard: Heard, temperatures: Sequence[float]) -> list[list[Decoded]]:
+        """Write a text for each window at each temperature; with 0 it is the only one."""
+        is_drawn = temperatures[0] > 0
+        width = len(temperatures) if is_drawn else (self._settings.beam_size or 1)
         prompts = [self._told(prompt) for prompt in heard.prompts]
         batch = Batch(
             self._decoder,
@@ -110,15 +120,17 @@ class Writer:
         )
         logits, at_start = batch.begin(prompts, -len(self._start))
         silence = at_start.softmax(1)[:, self._rules.no_speech].tolist()
-        if temperature > 0:
+        if is_drawn:
             written = sample(
-                batch, self._rules, logits, self._most, temperature=temperature, seeds=heard.seeds
+                batch, self._rules, logits, self._most, temperatures=temperatures, seeds=heard.seeds
             )
-        elif width > 1:
-            written = beams(batch, self._rules, logits, self._most)
         else:
-            written = greedy(batch, self._rules, logits, self._most)
-        return [self._decoded(*each, temperature) for each in zip(written, silence, strict=True)]
+            search = beams if width > 1 else greedy
+            written = [[text] for text in search(batch, self._rules, logits, self._most)]
+        return [
+            [self._decoded(text, chance, heat) for text, heat in zip(texts, temperatures, strict=True)]
+            for texts, chance in zip(written, silence, strict=True)
+        ]
 
     def _told(self, prompt: list[int]) -> list[int]:
         if not prompt:
@@ -138,9 +150,16 @@ def compression_ratio(text: str) -> float:
     return len(plain) / len(zlib.compress(plain))
 
 
+def _warmer_than(temperature: float) -> list[float]:
+    steps = int(round((1.0 - temperature) / _WARMER, 6))
+    return [round(temperature + n * _WARMER, 6) for n in range(1, steps + 1)]
+
+
 def _best(tries: list[Decoded]) -> Decoded:
-    if not tries[-1].is_doubtful:
-        return tries[-1]
+    """Return the first that is good, else the surest that does not repeat itself."""
+    for each in tries:
+        if not each.is_doubtful:
+            return each
     sober = [each for each in tries if not each.is_repetitive]
     if not sober:
         return min(tries, key=lambda each: each.compression_ratio)

@@ -56,19 +56,25 @@ class _Open:
 @torch.inference_mode()
 def greedy(batch: Batch, rules: Rules, logits: Tensor, most: int) -> list[Written]:
     """Take the likeliest token each time. ``logits``: after the prompts, a row each window; ``most``: tokens."""
-    return _one_by_one(batch, rules, logits, most, _Likeliest())
+    return [written for (written,) in _one_by_one(batch, rules, logits, most, _Likeliest())]
 
 
 @torch.inference_mode()
 def sample(
-    batch: Batch, rules: Rules, logits: Tensor, most: int, *, temperature: float, seeds: Sequence[int]
-) -> list[Written]:
-    """Draw ``batch.width`` sequences for each window at ``temperature``; the likeliest of them counts.
+    batch: Batch,
+    rules: Rules,
+    logits: Tensor,
+    most: int,
+    *,
+    temperatures: Sequence[float],
+    seeds: Sequence[int],
+) -> list[list[Written]]:
+    """Draw for each window a sequence at each of ``temperatures``, as many as the batch is wide.
 
     ``seeds``, one a window, make it repeatable, whatever windows are beside it.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    return _one_by_one(batch, rules, logits, most, _Drawn(temperature, generators))
+    return _one_by_one(batch, rules, logits, most, _Drawn(temperatures, generators))
 
 
 class _Likeliest:
@@ -77,8 +83,8 @@ class _Likeliest:
 
 
 class _Drawn:
-    def __init__(self, temperature: float, generators: list[torch.Generator]) -> None:
-        self._temperature = temperature
+    def __init__(self, temperatures: Sequence[float], generators: list[torch.Generator]) -> None:
+        self._temperatures = torch.tensor(temperatures)
         self._generators = generators
 
     def __call__(self, rules: Rules, logits: Tensor, state: State, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -91,13 +97,14 @@ class _Drawn:
             ]
         ).to(chances.device)
         noise = draws.clamp_(min=1e-20).log_().neg_().clamp_(min=1e-20).log_().neg_()
-        place = (chances / self._temperature + noise).argmax(1)
+        heat = self._temperatures.to(chances.device).repeat(len(batch.windows))[:, None]
+        place = (chances / heat + noise).argmax(1)
         return rules.token_of(place), chances.gather(1, place[:, None])[:, 0]
 
 
 def _one_by_one(
     batch: Batch, rules: Rules, logits: Tensor, most: int, choose: "_Likeliest | _Drawn"
-) -> list[Written]:
+) -> list[list[Written]]:
     """Write until each sequence has ended; a window leaves when all of its sequences have."""
     width = batch.width
     logits = logits.repeat_interleave(width, 0)
@@ -121,14 +128,14 @@ def _one_by_one(
             for window in leaving:
                 done[window] = [each.closed() for each in open_[window]]
             if not batch.windows:
-                return [_likeliest(each) for each in done]
+                return done
             tokens, ended = tokens[rows], ended[rows]
             state.keep(rows)
         state.wrote(tokens)
         logits = batch.step(tokens)
     for window in batch.windows:
         done[window] = [each.closed() for each in open_[window]]
-    return [_likeliest(each) for each in done]
+    return done
 
 
 def _note(
@@ -161,7 +168,7 @@ def _without(batch: Batch, leaving: list[int], rows: int) -> Tensor:
     return torch.tensor([place * width + n for place in places for n in range(width)], dtype=torch.long)
 
 
-def _likeliest(sequences: list[Written]) -> Written:
+def likeliest(sequences: list[Written]) -> Written:
     """Return the likeliest by its length; one that was stopped in a loop only if all were."""
     return max(sequences, key=lambda each: (not each.loops, each.logprob / max(len(each.tokens), 1)))
 
@@ -240,4 +247,4 @@ def _best_beam(done: list[Written], open_: list[_Open], width: int) -> Written:
     if len(done) < width:
         unfinished = sorted(open_, key=lambda each: each.logprob, reverse=True)
         done = done + [each.closed() for each in unfinished[: width - len(done)]]
-    return _likeliest(done)
+    return likeliest(done)

@@ -1,6 +1,6 @@
 """Which windows are decoded again, what of the tries counts, and what the model is told before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -28,13 +28,13 @@ class Ladder(Writer):
     def __init__(self, answer: Answer, temperature: float = 0.0) -> None:
         self._settings = JobSettings(temperature=temperature)
         self._answer = answer
-        self.asked: list[tuple[float, list[int]]] = []
+        self.asked: list[tuple[list[float], list[int]]] = []
 
-    def _once(self, heard: Heard, temperature: float) -> list[Decoded]:
-        self.asked.append((temperature, heard.seeds))
+    def _write(self, heard: Heard, temperatures: Sequence[float]) -> list[list[Decoded]]:
+        self.asked.append((list(temperatures), heard.seeds))
         assert heard.states[:, 0, 0].tolist() == heard.seeds
         assert heard.prompts == [[seed] for seed in heard.seeds]
-        return [self._answer(seed, temperature) for seed in heard.seeds]
+        return [[self._answer(seed, each) for each in temperatures] for seed in heard.seeds]
 
     def write(self, windows: int = 1) -> list[Decoded]:
         seeds = list(range(windows))
@@ -45,26 +45,31 @@ class Ladder(Writer):
 def test_a_good_window_is_decoded_once() -> None:
     ladder = Ladder(lambda window, temperature: decoded(temperature))
     assert [each.temperature for each in ladder.write(3)] == [0.0] * 3
-    assert ladder.asked == [(0.0, [0, 1, 2])]
+    assert ladder.asked == [([0.0], [0, 1, 2])]
 
 
 @pytest.mark.parametrize("bad", [{"logprob": -1.5}, {"repeats": 3.0}, {"repeats": 3.0, "silence": 0.9}])
-def test_a_doubtful_window_is_decoded_warmer_until_it_is_good_and_only_that(bad: dict[str, float]) -> None:
+def test_a_doubtful_window_and_only_that_is_decoded_warmer_and_the_coolest_good_try_counts(
+    bad: dict[str, float],
+) -> None:
     good_from = {0: 0.0, 1: 0.5, 2: 0.0, 3: 0.1}
     ladder = Ladder(
         lambda window, temperature: decoded(temperature, **({} if temperature >= good_from[window] else bad))
     )
     assert [each.temperature for each in ladder.write(4)] == [0.0, 0.6, 0.0, 0.2]
-    assert ladder.asked == [(0.0, [0, 1, 2, 3]), (0.2, [1, 3]), (0.4, [1]), (0.6, [1])]
+    assert ladder.asked == [([0.0], [0, 1, 2, 3]), ([0.2, 0.4, 0.6, 0.8, 1.0], [1, 3])]
 
 
 def test_the_ladder_begins_at_the_temperature_that_was_asked_for_and_ends_at_1() -> None:
     ladder = Ladder(lambda window, temperature: decoded(temperature, repeats=9.0), temperature=0.3)
     ladder.write()
-    assert [temperature for temperature, _ in ladder.asked] == [0.3, 0.5, 0.7, 0.9]
+    assert [temperatures for temperatures, _ in ladder.asked] == [[0.3] * 5, [0.5, 0.7, 0.9]]
     ladder = Ladder(lambda window, temperature: decoded(temperature, repeats=9.0))
     ladder.write()
-    assert [temperature for temperature, _ in ladder.asked] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert [temperatures for temperatures, _ in ladder.asked] == [[0.0], [0.2, 0.4, 0.6, 0.8, 1.0]]
+    ladder = Ladder(lambda window, temperature: decoded(temperature, repeats=9.0), temperature=0.9)
+    ladder.write()
+    assert [temperatures for temperatures, _ in ladder.asked] == [[0.9] * 5], "1.1 would be too warm"
 
 
 def test_of_failed_tries_the_surest_counts_that_does_not_repeat_itself() -> None:
@@ -86,7 +91,7 @@ def test_silence_is_not_decoded_again() -> None:
     ladder = Ladder(lambda window, temperature: decoded(temperature, logprob=-1.5, silence=0.9))
     (found,) = ladder.write()
     assert found.is_silence
-    assert ladder.asked == [(0.0, [0])]
+    assert ladder.asked == [([0.0], [0])]
     assert not decoded(logprob=-0.5, silence=0.9).is_silence
 
 

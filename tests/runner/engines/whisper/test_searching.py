@@ -18,7 +18,17 @@ from projectw_runner.engines.whisper.decoder import Batch, Decoder
 from projectw_runner.engines.whisper.hearing import TRIMMED, spectrograms
 from projectw_runner.engines.whisper.loading import Network
 from projectw_runner.engines.whisper.rules import Rules, State
-from projectw_runner.engines.whisper.searching import Written, _Drawn, _extend, _Open, beams, greedy, sample
+from projectw_runner.engines.whisper.searching import (
+    Written,
+    _Drawn,
+    _extend,
+    _note,
+    _Open,
+    beams,
+    greedy,
+    likeliest,
+    sample,
+)
 from projectw_runner.engines.whisper.windows import Window
 from tests.runner.engines.whisper.small import RATE, TIMES, VOCABULARY, random_model
 
@@ -105,7 +115,12 @@ def search(
     rules: Any = Rules(VOCABULARY, CPU)
     logits, _ = batch.begin([[1 + n] * (1 + n) for n in places], -1)
     if kind == "sample":
-        return sample(batch, rules, logits, most, temperature=1.0, seeds=[100 + n for n in places])
+        return [
+            likeliest(each)
+            for each in sample(
+                batch, rules, logits, most, temperatures=[1.0] * batch.width, seeds=[100 + n for n in places]
+            )
+        ]
     return (greedy if kind == "greedy" else beams)(batch, rules, logits, most)
 
 
@@ -153,7 +168,9 @@ def test_samples_follow_the_seed_and_the_temperature(small: Decoder, noise: Tens
     def draw(seed: int, temperature: float) -> list[int]:
         batch = Batch(small, small.cross_memory(noise[:1]), width=2, length=MOST + 8)
         logits, _ = batch.begin([[1]], -1)
-        return sample(batch, rules, logits, MOST, temperature=temperature, seeds=[seed])[0].tokens
+        return likeliest(
+            sample(batch, rules, logits, MOST, temperatures=[temperature] * batch.width, seeds=[seed])[0]
+        ).tokens
 
     assert draw(1, 0.9) == draw(1, 0.9)
     assert len({tuple(draw(seed, 1.0)) for seed in range(6)}) > 1
@@ -175,3 +192,30 @@ def test_draws_are_as_frequent_as_they_are_likely(temperature: float) -> None:
     torch.testing.assert_close(seen, wanted, atol=0.02, rtol=0)
     places = tokens - VOCABULARY.timestamp_begin + VOCABULARY.eot + 1
     assert torch.equal(logprobs, likely[places]), "how likely each is does not depend on the temperature"
+
+
+def test_a_sequence_that_repeats_a_few_tokens_is_a_loop_and_a_long_or_varied_one_is_not() -> None:
+    assert _Open([7] * 60).loops
+    assert _Open([1, 2, 3, *([4, 5, 6, 7] * 15)]).loops
+    assert not _Open([4, 5, 6, 7] * 14).loops, "too short to be sure"
+    assert not _Open(list(range(16)) * 4).loops, "so long a phrase may well be said again"
+    assert not _Open([*([4, 5, 6, 7] * 14), 8, 9, 10, 11]).loops
+
+
+def test_a_sequence_in_a_loop_is_stopped_and_counts_only_if_all_are() -> None:
+    looping, sober = Written([7] * 60, -1.0, loops=True), Written([1, 2], -9.0)
+    assert likeliest([looping, sober]) is sober
+    assert likeliest([looping]) is looping
+
+
+def test_a_window_in_a_loop_is_left_long_before_the_last_token() -> None:
+    model = random_model()
+    model.decoder.positional_embedding.zero_()  # nothing tells one step from the next: it says the same for ever
+    decoder = Decoder(model, EXACT)
+    memory = decoder.cross_memory(torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(1)))
+    batch = Batch(decoder, memory, length=400)
+    opened = [[_Open()]]
+    for _ in range(200):
+        if _note(batch, opened, [5], [-0.1], [opened[0][0].loops], 9)[0]:
+            break
+    assert len(opened[0][0].tokens) == 60
