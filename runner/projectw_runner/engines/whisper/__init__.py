@@ -20,20 +20,21 @@ def calm_threads() -> None:
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_LARGE = 1 << 30
+_HUGE = 1 << 30
+_LARGE = 32 << 20
 
 
 def keep_memory() -> None:
-    """Let the C library keep large pieces of memory for the next use instead of giving each back to the system.
+    """Let the C library keep pieces of memory up to 32 MB for the next use, and not give each back to the system.
 
-    Every product of a layer takes one anew, and having its pages made takes longer than the product. Pieces that are in
-    no use are given back by ``give_back_memory``. Does nothing but on the GNU library.
+    Every product of a layer takes one anew, and having its pages made takes longer than the product. What lies unused
+    between them is given back by ``give_back_memory``. Does nothing but on the GNU library.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
         library.mallopt(_ARENA_MAX, 1)
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
-        library.mallopt(_TRIM_THRESHOLD, _LARGE)
+        library.mallopt(_TRIM_THRESHOLD, _HUGE)
 
 
 def give_back_memory() -> None:

@@ -9,7 +9,7 @@ import torch
 from projectw_runner.checkpoints import CheckpointStore, canonical
 from projectw_runner.engines import Samples, Step, Task
 from projectw_runner.engines.pace import Pace
-from projectw_runner.engines.whisper import arithmetic, loading
+from projectw_runner.engines.whisper import arithmetic, give_back_memory, loading
 from projectw_runner.engines.whisper.choosing import choose_model
 from projectw_runner.engines.whisper.loading import Network
 from projectw_runner.engines.whisper.speech import SpeechDetector
@@ -91,6 +91,7 @@ class WhisperEngine:
             began = time.monotonic()
             segments = self._write(work, name, portion.windows, pace)
             pace.note(len(portion.windows), time.monotonic() - began)
+            give_back_memory()
             yield Step(tuple(segments), portion.resume_at, work.language)
 
     def unload(self) -> None:

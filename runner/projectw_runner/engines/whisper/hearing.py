@@ -18,7 +18,8 @@ _MARGIN: Final = 400
 """Frames of silence behind the longest window. With less than 2 s the model loses its way; with 4 s it writes on 177
 English recordings what it writes with all of the 30 s."""
 
-_ROUND: Final = 8
+_ROUND: Final = 128
+"""Few lengths, so that the kernels that are made for each are few."""
 
 
 @dataclass(frozen=True)
