@@ -176,7 +176,7 @@ def test_text_that_was_sampled_hot_or_is_doubtful_guides_nothing() -> None:
 # What looks wrong
 
 
-@pytest.mark.parametrize(("view", "lengths"), [(TRIMMED, [2400, WHOLE]), (UNTRIMMED, [WHOLE])])
+@pytest.mark.parametrize(("view", "lengths"), [(TRIMMED, [2432, WHOLE]), (UNTRIMMED, [WHOLE])])
 @pytest.mark.parametrize("bad", [{"logprob": -1.5}, {"logprob": -1.5, "silence": 0.9}, {"repeats": 3.0}])
 def test_what_looks_wrong_is_heard_again_with_half_a_minute(
     monkeypatch: pytest.MonkeyPatch,
