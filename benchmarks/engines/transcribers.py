@@ -82,7 +82,10 @@ class Ours:
         They write the same to each window, and our windows are shorter. A prompt takes their first places away.
         """
         if self._is_random:
-            ours, theirs = _our_windows(samples), math.ceil(len(samples) / _WINDOW_SECONDS / SAMPLE_RATE)
+            ours, theirs = (
+                _our_windows(samples, self._settings.model),
+                math.ceil(len(samples) / _WINDOW_SECONDS / SAMPLE_RATE),
+            )
             superfluous = TOKENS - round(TOKENS * theirs / ours) if ours else 0
             prompt = " ".join(["a"] * (superfluous - 1)) or None  # and a token that says that it is one
             self._settings = msgspec.structs.replace(self._settings, initial_prompt=prompt)
@@ -107,12 +110,14 @@ class Ours:
         Writer._write = counted  # type: ignore[assignment, method-assign]
 
 
-def _our_windows(samples: Audio) -> int:
-    """Return into how many windows our engine cuts."""
+def _our_windows(samples: Audio, model: str | None) -> int:
+    """Return into how many windows our engine cuts for a model."""
+    from projectw_runner.engines.whisper.hearing import view_for
     from projectw_runner.engines.whisper.speech import SpeechDetector
     from projectw_runner.engines.whisper.windows import CAREFUL, Windows
 
-    windows, count = Windows(InMemory(samples), SpeechDetector(), CAREFUL), 0
+    longest = view_for(model or "").longest
+    windows, count = Windows(InMemory(samples), SpeechDetector(), CAREFUL, longest=longest), 0
     while (portion := windows.next(1)) is not None:
         count += len(portion.windows)
     return count

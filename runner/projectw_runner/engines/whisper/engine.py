@@ -78,13 +78,15 @@ class WhisperEngine:
     def transcribe(self, samples: Samples, task: Task) -> Iterator[Step]:
         """Yield a step for each batch of windows. Raises ``JobFailure``."""
         name = canonical(choose_model(self._store.names(), task, self._default_model))
-        pace = self._pace(self._load(name), task)
+        network = self._load(name)
+        pace = self._pace(network, task)
         self._detector = self._detector or SpeechDetector()
         windows = Windows(
             samples,
             self._detector,
             STRICT if task.settings.vad else CAREFUL,
             start_seconds=task.resume_at,
+            longest=network.view.longest,
         )
         work = Transcription(task)
         while (portion := windows.next(pace.count)) is not None:

@@ -9,10 +9,12 @@ from torch import Tensor
 from whisper.audio import log_mel_spectrogram
 
 from projectw_runner.engines import SAMPLE_RATE
-from projectw_runner.engines.whisper.windows import FRAME, Window
+from projectw_runner.engines.whisper.windows import FRAME, LONGEST, Window
 
 WHOLE: Final = 3000
 """Frames of the spectrogram that Whisper was trained on, 30 s."""
+
+_LONGEST_OF_WHOLE: Final = 28 * SAMPLE_RATE
 
 _MARGIN: Final = 400
 """Frames of silence behind the longest window. With less than 2 s the model loses its way; with 4 s it writes on 177
@@ -27,6 +29,11 @@ class View:
     """How much the encoder sees. ``trimmed``: the windows and 4 s; else 30 s always, as in training."""
 
     trimmed: bool
+
+    @property
+    def longest(self) -> int:
+        """Samples of the longest window: one that costs 30 s whatever its length had better be nearly that long."""
+        return LONGEST if self.trimmed else _LONGEST_OF_WHOLE
 
     def frames(self, windows: Sequence[Window]) -> int:
         """Return how many frames the spectrograms of these windows have."""
