@@ -74,6 +74,7 @@ class Transcription:
     @torch.inference_mode()
     def batch(self, network: Network, windows: Sequence[Window]) -> list[Segment]:
         """Return the segments of windows that are decoded together, and of what they left over."""
+        is_known = self.language is not None
         found: list[list[_Passage]] = [[] for _ in windows]
         pending: list[tuple[int, Window, list[int]]] = [(n, window, []) for n, window in enumerate(windows)]
         for _ in range(_ROUNDS):
@@ -100,6 +101,10 @@ class Transcription:
         for passage in kept:
             segments += self._segments(passage, self._count + len(segments))
         self._count += len(segments)
+        if not is_known and not segments:
+            # Noise has no language; the next windows are asked anew.
+            self.language = None
+            self.restart()
         return segments
 
     def _decode(

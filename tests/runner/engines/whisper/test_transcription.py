@@ -340,6 +340,24 @@ def test_the_language_is_that_of_most_of_what_is_heard_and_stays(
     assert other.language == "nl", "a longer window has more to say"
 
 
+def test_noise_without_a_word_says_nothing_of_the_language(
+    monkeypatch: pytest.MonkeyPatch, english: Tokenizer, scribe: Scribe
+) -> None:
+    told = Told(
+        monkeypatch,
+        english,
+        lambda start: decoded(tokens=scribe(0.0, " One.", 20.0) if start >= 20 else []),
+    )
+    told.network.is_multilingual = True
+    work = Transcription(Task())
+    votes(monkeypatch, {"ja": 0.9})
+    assert work.batch(told.network, [window(0.0)]) == []
+    assert work.language is None
+    votes(monkeypatch, {"de": 0.9})
+    assert len(work.batch(told.network, [window(20.0)])) == 1
+    assert work.language == "de"
+
+
 @pytest.mark.parametrize(
     "task",
     [Task(JobSettings(language="fr")), Task(language="fr"), Task(JobSettings(language="fr"), language="de")],
