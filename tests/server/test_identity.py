@@ -43,17 +43,17 @@ async def test_a_wrong_password_has_a_code_of_its_own(client: Client, user: Any)
 async def test_tries_from_one_address_are_counted_and_then_refused(
     app: Quart, client: Client, services: Services
 ) -> None:
-    answers = [
-        await client.post(
+    # Tries come back with time, so how many it takes depends on how busy the machine is.
+    for n in range(10 * services.settings.login_attempts_per_minute):
+        answer = await client.post(
             "/api/auth/refresh", json={"refresh_token": "x"}, headers={"X-Forwarded-For": f"10.0.0.{n}"}
         )
-        for n in range(services.settings.login_attempts_per_minute + 5)
-    ]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused, "a header that anyone can write must not buy more tries"
-    assert refused[0].content_type == "application/problem+json"
-    assert int(refused[0].headers["Retry-After"]) >= 1
-    assert (await refused[0].get_json())["code"] == "too-many-requests"
+        if answer.status_code == 429:
+            break
+    assert answer.status_code == 429, "a header that anyone can write must not buy more tries"
+    assert answer.content_type == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert (await answer.get_json())["code"] == "too-many-requests"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
