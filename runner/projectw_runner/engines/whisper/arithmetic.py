@@ -48,7 +48,7 @@ class Plain:
 class Quantized:
     """Weights of eight bits, a scale for each output; the input is brought to eight bits row by row.
 
-    A row's result does not depend on the rows beside it, so a window is the same in every batch.
+    A row's result does not depend on the rows beside it.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:

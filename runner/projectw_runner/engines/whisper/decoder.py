@@ -157,10 +157,9 @@ class Batch:
         device = self._own.device
         filled = torch.tensor([list(each) + [0] * (longest - len(each)) for each in tokens], device=device)
         mask = torch.ones(longest, longest, dtype=torch.bool, device=device).tril_()
-        looks: list[tuple[int, Tensor]] = []
+        looks = _Looks(heads.tolist())
         x = self._run(filled, torch.arange(longest, device=device)[None], mask, len(tokens), looks)
-        by_layer = dict(looks)
-        return x, torch.stack([by_layer[layer][:, head] for layer, head in heads.tolist()], 1)
+        return x, looks.stacked()
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
@@ -203,7 +202,7 @@ class Batch:
         positions: Tensor,
         mask: Tensor | None,
         rows: int,
-        looks: list[tuple[int, Tensor]] | None = None,
+        looks: "_Looks | None" = None,
     ) -> Tensor:
         """Return what the last layer makes of ``tokens``, sequences × count, and note in ``looks`` where it looks."""
         decoder = self.decoder
@@ -225,16 +224,14 @@ class Batch:
             flat += layer.down(functional.gelu(layer.up(normed(layer.mlp_norm, flat))))
         return x
 
-    def _look(
-        self, number: int, layer: _Layer, flat: Tensor, rows: int, looks: list[tuple[int, Tensor]] | None
-    ) -> Tensor:
+    def _look(self, number: int, layer: _Layer, flat: Tensor, rows: int, looks: "_Looks | None") -> Tensor:
         """Return what each row finds in its window."""
         keys, values = self._memory[number, :, : len(self.windows)]
         windows, heads = keys.shape[:2]
         queries = layer.query(normed(layer.cross_norm, flat)).view(windows, rows // windows, heads, -1)
         queries = queries.transpose(1, 2).to(keys.dtype)
         if looks is not None:
-            looks.append((number, (queries @ keys.transpose(-1, -2)).float()))
+            looks.note(number, queries, keys)
         if keys.dtype == torch.bfloat16 and keys.device.type == "cpu":
             # torch's fused attention is slow at halves for few queries.
             found = torch.softmax(queries @ keys.transpose(-1, -2), -1) @ values
@@ -242,3 +239,20 @@ class Batch:
             found = functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         seen: Tensor = found.transpose(1, 2).reshape(rows, -1).to(flat.dtype)
         return seen
+
+
+class _Looks:
+    """Where some heads look, before the softmax; those of all layers would fill a card."""
+
+    def __init__(self, heads: list[list[int]]) -> None:
+        self._heads = heads
+        self._seen: dict[tuple[int, int], Tensor] = {}
+
+    def note(self, layer: int, queries: Tensor, keys: Tensor) -> None:
+        for wanted, head in self._heads:
+            if wanted == layer:
+                self._seen[layer, head] = (queries[:, head] @ keys[:, head].transpose(-1, -2)).float()
+
+    def stacked(self) -> Tensor:
+        """Return windows × heads × tokens × states."""
+        return torch.stack([self._seen[layer, head] for layer, head in self._heads], 1)

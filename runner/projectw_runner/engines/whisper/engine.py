@@ -29,6 +29,9 @@ _FREE_PART: Final = 0.7
 _SMALL: Final = 100_000_000
 """Parameters of a model of which even a CPU does some windows in a few seconds."""
 
+_TRIES: Final = 5
+"""Sequences of a window that looks wrong."""
+
 _FIRST: Final = 4
 """Windows of the first batch, on which the language is detected: more than 30 seconds."""
 
@@ -106,9 +109,10 @@ class WhisperEngine:
         kind = network.device.type
         room = _CPU_BYTES
         if kind == "cuda":
-            room = int(_FREE_PART * torch.cuda.mem_get_info(network.device)[0])
+            room = int(_FREE_PART * loading.free_memory(network.device))
+            width = max(width, _TRIES)
         fitting = max(room // network.window_bytes(width), 1)
-        first = _FIRST if kind == "cuda" or network.parameters < _SMALL else 1
+        first = _FIRST if kind == "cuda" else max(_FIRST // width, 1) if network.parameters < _SMALL else 1
         return Pace(min(self._batch_size or _MOST_AT_ONCE.get(kind, 1), fitting), first=first)
 
     def _write(self, work: Transcription, name: str, windows: Sequence[Window], pace: Pace) -> list[Segment]:

@@ -22,6 +22,9 @@ from projectw_runner.engines.whisper.encoder import Encoder
 from projectw_runner.engines.whisper.hearing import View, view_for
 from projectw_runner.failures import JobFailure
 
+_FULL: Final = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""What torch and the libraries below it say of a lack of memory."""
+
 _MULTILINGUAL: Final = 51_865
 """Entries of the smallest vocabulary for many languages; that for English alone has one less."""
 
@@ -73,6 +76,10 @@ def choose_device(wish: str) -> torch.device:
         device = torch.device(wish)
     except RuntimeError as unknown:
         raise Unsupported("device", f"{wish!r} is no device; use auto, cpu, cuda or cuda:1") from unknown
+    if device.type not in ("cpu", "cuda"):
+        raise Unsupported(
+            "device", f"{wish} is a device that this engine does not know; use auto, cpu, cuda or cuda:1"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise Unsupported(
             "device", f"there is no device {wish}: torch sees {torch.cuda.device_count()} CUDA devices"
@@ -132,6 +139,12 @@ def cast(model: Whisper, dtype: torch.dtype) -> None:
             part.to(dtype)
 
 
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of a card that can be had, those included that torch has kept for the next use."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
+
+
 def release(device: torch.device) -> None:
     """Give the memory of what was dropped back to the device and the system."""
     gc.collect()
@@ -149,7 +162,7 @@ def memory_failures(device: torch.device) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as full:
         raise _out_of_memory(device) from full
     except RuntimeError as problem:
-        if "allocate memory" not in str(problem) and "out of memory" not in str(problem):
+        if not any(sign in str(problem) for sign in _FULL):
             raise
         raise _out_of_memory(device) from problem
 

@@ -15,7 +15,7 @@ from projectw_runner.engines.whisper.rules import Rules, State
 class Written:
     """The tokens of a window, without the end, and the sum of their log probabilities, the end's included.
 
-    ``loops``: the model had begun to write the same again and again, and was stopped.
+    ``loops``: it ends with a few tokens again and again; without beams the model was stopped there.
     """
 
     tokens: list[int]

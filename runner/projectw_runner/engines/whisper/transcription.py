@@ -37,6 +37,9 @@ _SPOKEN: Final = 0.1
 _SURE: Final = -0.7
 _HEARD_SPEECH: Final = 0.3
 
+_ALIGNED: Final = 16
+"""Passages whose words are placed together."""
+
 _PROMPT: Final = 111
 """Tokens of the job's own prompt that each window is told at most, half of what there is room for."""
 
@@ -49,19 +52,27 @@ class _Passage:
     decoded: Decoded
     split: Split
     states: Tensor
+    rest: Window | None = None
+    """What was left to another passage."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the spectrogram its text lies in."""
+        return self.window.frames if self.rest is None else (self.rest.start - self.window.start) // FRAME
 
 
 class Transcription:
     """What is known of one recording so far: its language, and how many segments it has.
 
-    Each window is decoded by itself: what it becomes does not depend on the windows before it, so they can be
-    computed side by side, and none passes on its mistakes. All are told the job's own prompt.
+    Each window is decoded by itself: it is told nothing of the windows before it, so they can be computed side by
+    side, and none passes on its mistakes. All are told the job's own prompt. How much silence the encoder sees behind
+    a window depends on the longest beside it, and so, now and then, does a comma.
     """
 
     def __init__(self, task: Task) -> None:
         self._settings = task.settings
         self._count = task.first
-        self._last_speech = task.previous[-1].end if task.previous else 0.0
+        self._last_speech = self._last_end = task.previous[-1].end if task.previous else 0.0
         self._writer: Writer | None = None
         self._tokenizer: Tokenizer | None = None
         self.language = task.settings.language or task.language
@@ -74,7 +85,24 @@ class Transcription:
     @torch.inference_mode()
     def batch(self, network: Network, windows: Sequence[Window]) -> list[Segment]:
         """Return the segments of windows that are decoded together, and of what they left over."""
-        is_known = self.language is not None
+        before = self.language
+        try:
+            segments = self._batch(network, windows)
+        except BaseException:
+            # It may be tried again, in parts or elsewhere.
+            self._forget(before)
+            raise
+        if before is None and not segments:
+            # Noise has no language; the next windows are asked anew.
+            self._forget(before)
+        return segments
+
+    def _forget(self, language: str | None) -> None:
+        if language is None:
+            self.language = None
+            self.restart()
+
+    def _batch(self, network: Network, windows: Sequence[Window]) -> list[Segment]:
         found: list[list[_Passage]] = [[] for _ in windows]
         pending: list[tuple[int, Window, list[int]]] = [(n, window, []) for n, window in enumerate(windows)]
         for _ in range(_ROUNDS):
@@ -85,8 +113,9 @@ class Transcription:
             )
             following = []
             for (number, _, _), passage in zip(pending, passages, strict=True):
-                found[number].append(passage)
-                if (rest := self._rest(passage)) is not None:
+                rest = self._rest(passage)
+                found[number].append(replace(passage, rest=rest))
+                if rest is not None:
                     following.append((number, rest, _told(passage.decoded)))
             pending = following
         kept = [
@@ -101,10 +130,6 @@ class Transcription:
         for passage in kept:
             segments += self._segments(passage, self._count + len(segments))
         self._count += len(segments)
-        if not is_known and not segments:
-            # Noise has no language; the next windows are asked anew.
-            self.language = None
-            self.restart()
         return segments
 
     def _decode(
@@ -183,7 +208,8 @@ class Transcription:
         for passage in passages:
             alike[len(passage.states)].append(passage)
         words: dict[int, list[Placed]] = {}
-        for group in alike.values():
+        groups = [each[n : n + _ALIGNED] for each in alike.values() for n in range(0, len(each), _ALIGNED)]
+        for group in groups:
             texts = [[token for draft in passage.split.drafts for token in draft.tokens] for passage in group]
             aligned = align(
                 network.decoder,
@@ -191,7 +217,7 @@ class Transcription:
                 network.alignment_heads,
                 torch.stack([passage.states for passage in group]),
                 texts,
-                [passage.window.frames for passage in group],
+                [passage.frames for passage in group],
             )
             words.update((id(passage), placed) for passage, placed in zip(group, aligned, strict=True))
         for passage in passages:
@@ -206,6 +232,7 @@ class Transcription:
         made: list[Segment] = []
         for draft in passage.split.drafts:
             start, end = (_inside(window, seconds) for seconds in (draft.start, draft.end))
+            start = max(start, self._last_end)
             text = "" if tokenizer is None else tokenizer.decode(draft.tokens)
             if start < end and text.strip() and not self._is_invented(window, decoded, start, end):
                 words = (
@@ -224,6 +251,7 @@ class Transcription:
                         words=words,
                     )
                 )
+                self._last_end = end
         return made
 
     def _is_invented(self, window: Window, decoded: Decoded, start: float, end: float) -> bool:

@@ -227,7 +227,8 @@ class Windows:
         )
 
     def _read_block(self) -> None:
-        block = self._read(BLOCK)
+        # What is no number would make numbers of nothing that follows it.
+        block = np.nan_to_num(self._read(BLOCK), nan=0.0, posinf=1.0, neginf=-1.0)
         self._ended = len(block) < BLOCK
         if not len(block):
             return

@@ -99,7 +99,11 @@ def place(drafts: Sequence[Draft], words: list[Placed], last_speech: float) -> N
     for draft in drafts:
         draft.words = list(_take(rest, len(draft.tokens)))
         if draft.words:
+            start, end = draft.start, draft.end
             _fit(draft, draft.words, usual, last_speech)
+            if draft.end <= draft.start:
+                # Words that were found in no time at all say nothing of when.
+                draft.start, draft.end = start, end
             last_speech = draft.end
 
 

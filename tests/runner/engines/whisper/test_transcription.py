@@ -394,3 +394,48 @@ def test_another_network_goes_on_in_the_same_language_and_numbers(
     work.restart()
     (segment,) = work.batch(told.network, [window(20.0)])
     assert (work.language, asked, segment.id, told.writers) == ("de", [1], 1, 2)
+
+
+def test_what_follows_begins_no_earlier_than_what_was_written_ends(
+    monkeypatch: pytest.MonkeyPatch, english: Tokenizer, scribe: Scribe
+) -> None:
+    told = Told(monkeypatch, english, lambda start: decoded(tokens=scribe(0.0, " One.", 20.0)))
+    work = Transcription(Task(previous=(SimpleNamespace(end=1.5),)))  # type: ignore[arg-type]
+    found = work.batch(told.network, [window(0.0), window(19.0)])
+    assert [(segment.start, segment.end) for segment in found] == [(1.5, 20.0), (20.0, 39.0)]
+
+
+def test_words_are_sought_where_their_text_lies_and_not_in_what_was_left_over(
+    monkeypatch: pytest.MonkeyPatch, english: Tokenizer, scribe: Scribe
+) -> None:
+    told = Told(
+        monkeypatch,
+        english,
+        lambda start: decoded(
+            tokens=scribe(0.0, " One.", 8.0, 8.0, " Tw") if start == 0 else scribe(0.0, " Two.", 12.0)
+        ),
+    )
+    asked: list[list[int]] = []
+
+    def align(*arguments: Any) -> list[list[Any]]:
+        asked.append(arguments[-1])
+        return [[] for _ in arguments[-1]]
+
+    monkeypatch.setattr(transcription, "align", align)
+    Transcription(Task(JobSettings(word_timestamps=True))).batch(told.network, [window(0.0)])
+    assert sorted(frames for group in asked for frames in group) == [800, 1200]
+
+
+def test_a_batch_that_fails_leaves_the_language_open(
+    monkeypatch: pytest.MonkeyPatch, english: Tokenizer, scribe: Scribe
+) -> None:
+    def fails(start: float) -> Decoded:
+        raise MemoryError
+
+    told = Told(monkeypatch, english, fails)
+    told.network.is_multilingual = True
+    votes(monkeypatch, {"de": 0.9})
+    work = Transcription(Task())
+    with pytest.raises(MemoryError):
+        work.batch(told.network, [window(0.0)])
+    assert work.language is None
