@@ -1,5 +1,6 @@
 """A contender's process, seen from outside."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -94,7 +95,8 @@ class Process:
         """End it, and what it holds of the memory."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has died, and what was written to it with it
+            self._process.stdin.close()
         try:
             self._process.wait(_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
