@@ -9,13 +9,13 @@ from faster_whisper import WhisperModel
 
 from projectw_runner.checkpoints import CheckpointStore
 from projectw_runner.engines import Samples, Step, Task
+from projectw_runner.engines.choosing import choose_model
 from projectw_runner.engines.faster_whisper import loading
 from projectw_runner.engines.faster_whisper.conversion import converted
 from projectw_runner.engines.faster_whisper.speech import CAREFUL, STRICT
 from projectw_runner.engines.faster_whisper.transcription import Transcription
 from projectw_runner.engines.faster_whisper.windows import Window, Windows
 from projectw_runner.engines.pace import Pace
-from projectw_runner.engines.whisper.choosing import choose_model
 from projectw_runner.failures import JobFailure
 from projectw_shared.transcripts import Segment
 

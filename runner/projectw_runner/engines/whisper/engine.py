@@ -8,9 +8,9 @@ import torch
 
 from projectw_runner.checkpoints import CheckpointStore, canonical
 from projectw_runner.engines import Samples, Step, Task
+from projectw_runner.engines.choosing import choose_model
 from projectw_runner.engines.pace import Pace
 from projectw_runner.engines.whisper import arithmetic, give_back_memory, loading
-from projectw_runner.engines.whisper.choosing import choose_model
 from projectw_runner.engines.whisper.loading import Network
 from projectw_runner.engines.whisper.speech import SpeechDetector
 from projectw_runner.engines.whisper.transcription import Transcription
@@ -30,7 +30,7 @@ _SMALL: Final = 100_000_000
 """Parameters of a model of which even a CPU does some windows in a few seconds."""
 
 _TRIES: Final = 5
-"""Sequences of a window that looks wrong."""
+"""Sequences that are drawn of a window at most: at a temperature, or when it looks wrong."""
 
 _FIRST: Final = 4
 """Windows of the first batch, on which the language is detected: more than 30 seconds."""
@@ -105,15 +105,17 @@ class WhisperEngine:
         loading.release(self._device)
 
     def _pace(self, network: Network, task: Task) -> Pace:
-        width = max(task.settings.beam_size or 1, 5 if task.settings.temperature > 0 else 1)
+        width = max(task.settings.beam_size or 1, _TRIES if task.settings.temperature > 0 else 1)
         kind = network.device.type
         room = _CPU_BYTES
         if kind == "cuda":
             room = int(_FREE_PART * loading.free_memory(network.device))
             width = max(width, _TRIES)
         fitting = max(room // network.window_bytes(width), 1)
-        first = _FIRST if kind == "cuda" else max(_FIRST // width, 1) if network.parameters < _SMALL else 1
-        return Pace(min(self._batch_size or _MOST_AT_ONCE.get(kind, 1), fitting), first=first)
+        first = _FIRST
+        if kind == "cpu":
+            first = max(_FIRST // width, 1) if network.parameters < _SMALL else 1
+        return Pace(min(self._batch_size or _MOST_AT_ONCE[kind], fitting), first=first)
 
     def _write(self, work: Transcription, name: str, windows: Sequence[Window], pace: Pace) -> list[Segment]:
         """Return the segments of windows: in smaller batches when memory does not do, at last on the CPU."""

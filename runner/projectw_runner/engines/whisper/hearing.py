@@ -62,8 +62,3 @@ def spectrograms(windows: Sequence[Window], frames: int, *, bands: int, device: 
         padding = max(frames * FRAME - len(samples), 0)
         made.append(log_mel_spectrogram(samples, bands, padding, device=device)[:, :frames])
     return torch.stack(made)
-
-
-def seconds(frames: int) -> float:
-    """Return how long so many frames of the spectrogram are."""
-    return frames * FRAME / SAMPLE_RATE

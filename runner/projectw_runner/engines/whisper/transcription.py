@@ -85,22 +85,16 @@ class Transcription:
     @torch.inference_mode()
     def batch(self, network: Network, windows: Sequence[Window]) -> list[Segment]:
         """Return the segments of windows that are decoded together, and of what they left over."""
-        before = self.language
+        is_known = self.language is not None
+        segments: list[Segment] = []
         try:
             segments = self._batch(network, windows)
-        except BaseException:
-            # It may be tried again, in parts or elsewhere.
-            self._forget(before)
-            raise
-        if before is None and not segments:
-            # Noise has no language; the next windows are asked anew.
-            self._forget(before)
+        finally:
+            if not is_known and not segments:
+                # Noise has no language, and a batch that failed may be tried in parts: what comes is asked anew.
+                self.language = None
+                self.restart()
         return segments
-
-    def _forget(self, language: str | None) -> None:
-        if language is None:
-            self.language = None
-            self.restart()
 
     def _batch(self, network: Network, windows: Sequence[Window]) -> list[Segment]:
         found: list[list[_Passage]] = [[] for _ in windows]

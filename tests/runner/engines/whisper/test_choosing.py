@@ -3,7 +3,7 @@
 import pytest
 
 from projectw_runner.engines import Task
-from projectw_runner.engines.whisper.choosing import choose_model
+from projectw_runner.engines.choosing import choose_model
 from projectw_runner.failures import JobFailure
 from projectw_shared.jobs import JobSettings
 

@@ -10,7 +10,7 @@ from whisper.model import Whisper
 
 from projectw_runner.engines.whisper.arithmetic import Arithmetic
 from projectw_runner.engines.whisper.encoder import Encoder
-from projectw_runner.engines.whisper.hearing import TRIMMED, UNTRIMMED, WHOLE, seconds, spectrograms
+from projectw_runner.engines.whisper.hearing import TRIMMED, UNTRIMMED, WHOLE, spectrograms
 from projectw_runner.engines.whisper.loading import Network
 from projectw_runner.engines.whisper.windows import Window
 from tests.runner.engines.whisper.small import RATE, random_model
@@ -106,7 +106,6 @@ def test_a_quiet_window_is_not_judged_by_a_loud_one_beside_it(windows: list[Wind
 
 def test_a_window_is_cut_to_the_frames_that_are_asked_for(windows: list[Window]) -> None:
     assert spectrograms(windows, 100, bands=80, device=CPU).shape == (3, 80, 100)
-    assert seconds(100) == 1.0
 
 
 def test_a_view_holds_the_longest_window_and_never_more_than_half_a_minute(windows: list[Window]) -> None:
