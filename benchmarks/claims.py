@@ -20,7 +20,7 @@ from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.app import create_app
 from projectw_server.db import Database, open_database
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_server.settings import ServerSettings
 from projectw_shared.ids import new_id
 from projectw_shared.messages import Registration

@@ -1,9 +1,10 @@
 """Putting the server together: the only file that knows every other."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from types import ModuleType
+from typing import Any
 
 from quart import Quart
 
@@ -29,9 +30,14 @@ from projectw_server.db import Database
 from projectw_server.db.failures import translated
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.fleet import Fleet
-from projectw_server.dispatch.presence import Presence
-from projectw_server.dispatch.sweeper import CHECKPOINT_EVERY, DELETIONS_EVERY, LEASES_EVERY, every
+from projectw_server.dispatch.office import Office
+from projectw_server.dispatch.presence import WRITTEN_EVERY, Presence
+from projectw_server.dispatch.roster import REFRESHED_EVERY, Roster
+from projectw_server.dispatch.sweeper import CHECKPOINT_EVERY, DELETIONS_EVERY, LEASES_EVERY, Sweeper, every
 from projectw_server.events.bus import Bus
+from projectw_server.events.relay import PostgresRelay
+from projectw_server.events.signals import Changed, Missed, NoRelay, Progressed, Signals
+from projectw_server.jobs.echo import Echo
 from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.moves import Moves
@@ -44,6 +50,7 @@ from projectw_server.uploads.health import Health
 from projectw_server.uploads.receiving import Receiving
 from projectw_server.uploads.submitting import Submitting
 from projectw_server.uploads.sweeping import Sweeping
+from projectw_shared.errors import ProjectWError
 
 DOORS: tuple[ModuleType, ...] = (auth, accounts, submitting, jobs, events, runners, operations)
 
@@ -68,18 +75,11 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
 
     @app.while_serving
     async def work() -> AsyncGenerator[None, None]:
-        await store.clear_incoming()
-        await services.leases.renew_all()
+        if not database.is_shared:
+            await store.clear_incoming()
+        await services.roster.refresh()
         tasks = [
-            asyncio.create_task(services.dispatcher.match(), name="match"),
-            asyncio.create_task(every(LEASES_EVERY, services.leases.expire, "leases"), name="leases"),
-            asyncio.create_task(
-                every(DELETIONS_EVERY, services.feed.forget_old_deletions, "deletions"), name="deletions"
-            ),
-            asyncio.create_task(
-                every(CHECKPOINT_EVERY, database.checkpoint, "checkpoint"), name="checkpoint"
-            ),
-            asyncio.create_task(Sweeping(store, services.jobs.known).run(), name="orphans"),
+            asyncio.create_task(work, name=name) for name, work in duties(services, database, store).items()
         ]
         yield
         services.stop()
@@ -87,19 +87,52 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        with suppress(ProjectWError):
+            await services.sweeper.resign()
 
     return app
+
+
+def duties(
+    services: Services, database: Database, store: FolderStore
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """Return what the server does beside answering requests, by name."""
+    sweeper, feed = services.sweeper, services.feed
+    found = {
+        "match": services.dispatcher.match(),
+        "sweep": every(LEASES_EVERY, sweeper.sweep, "leases"),
+        "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
+        "presence": every(WRITTEN_EVERY, services.fleet.write_presence, "presence"),
+        "roster": every(REFRESHED_EVERY, services.roster.refresh, "roster"),
+        "orphans": Sweeping(store, services.jobs.known, clears_incoming=database.is_shared).run(),
+    }
+    if isinstance(services.relay, PostgresRelay):
+        found |= {
+            "relay": services.relay.run(),
+            "echo": services.echo.run(),
+            "feed": feed.watch(),
+        }
+    else:
+        found |= {"checkpoint": every(CHECKPOINT_EVERY, database.checkpoint, "checkpoint")}
+    return found
 
 
 def assemble(settings: ServerSettings, database: Database, store: FolderStore) -> Services:
     """Return the services over ``database`` and ``store``, wired to one another."""
     clock, bus, progress = Clock(), Bus(), Progress()
-    moves = Moves(clock=clock, bus=bus, progress=progress, max_attempts=settings.max_attempts)
+    relay = PostgresRelay(database.connect) if database.is_shared else NoRelay()
+    signals = Signals(relay)
+    moves = Moves(
+        clock=clock, bus=bus, signals=signals, progress=progress, max_attempts=settings.max_attempts
+    )
     leases = Leases(database, moves, clock, lease_seconds=settings.lease_seconds)
+    presence = Presence(settings.beat_seconds)
+    roster = Roster(database, presence, clock)
     fleet = Fleet(
         database,
         leases,
-        Presence(settings.beat_seconds),
+        presence,
+        signals,
         clock,
         heartbeat_seconds=settings.beat_seconds,
         lease_seconds=settings.lease_seconds,
@@ -107,6 +140,13 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     passwords = Passwords()
     receiving = Receiving(store, settings)
     jobs_of_users = Jobs(database, moves, progress, clock)
+    feed = Feed(database, bus, progress, clock)
+    echo = Echo(database, moves, bus, clock)
+    if isinstance(relay, PostgresRelay):
+        relay.on_signal(signals.tell_here)
+        signals.on(Changed, feed.hear)
+        signals.on(Progressed, echo.hear)
+        signals.on(Missed, feed.look_soon)
     return Services(
         settings=settings,
         users=Users(database, passwords),
@@ -116,10 +156,14 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         submitting=Submitting(receiving, jobs_of_users),
         jobs=jobs_of_users,
         transcripts=Transcripts(database),
-        feed=Feed(database, bus, progress, clock),
+        feed=feed,
         leases=leases,
         bus=bus,
         fleet=fleet,
-        dispatcher=Dispatcher(leases, fleet, moves, heartbeat_seconds=settings.beat_seconds),
+        roster=roster,
+        relay=relay,
+        echo=echo,
+        sweeper=Sweeper(leases, Office(database, "sweeper", clock)),
+        dispatcher=Dispatcher(leases, fleet, roster, signals, heartbeat_seconds=settings.beat_seconds),
         health=Health(database, store),
     )

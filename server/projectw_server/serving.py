@@ -12,6 +12,7 @@ import uvicorn
 from quart import Quart
 
 from projectw_server import home
+from projectw_server.agreement import agree
 from projectw_server.api.access import Application, Message, Receive, Scope, Send
 from projectw_server.api.connections import BoundedProtocol
 from projectw_server.api.context import EXTENSION, Services
@@ -117,6 +118,8 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
         for each in sockets:
             held.enter_context(each)
         async with open_database(settings.database) as database:
+            if database.is_shared:
+                await agree(database, settings)
             app = create_app(settings, database)
             await _run(app, sockets, lambda: announce(f"listening on {url(settings.host, sockets[0])}"))
 

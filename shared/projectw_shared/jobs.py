@@ -42,7 +42,8 @@ class JobSettings(msgspec.Struct, frozen=True, omit_defaults=False):
     """What a person may ask of a transcription. Everything is optional.
 
     ``model`` is null when the runner is to choose; ``language`` is an ISO 639-1 code (Whisper adds a few
-    of three letters) or null to detect it. ``priority`` runs from -10 to 10, above 0 for admins only.
+    of three letters) or null to detect it. ``priority`` runs from -10 to 10, above 0 for admins only. ``device``
+    is the kind of device that the job wants to wait for, or null for whichever comes first.
     """
 
     model: str | None = None
@@ -54,6 +55,7 @@ class JobSettings(msgspec.Struct, frozen=True, omit_defaults=False):
     beam_size: int | None = None
     vad: bool = False
     priority: int = 0
+    device: Literal["cpu", "gpu"] | None = None
 
     def __post_init__(self) -> None:
         """Refuse, with the reason, what no model could honour."""

@@ -10,10 +10,14 @@ from projectw_server.db import Database
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.presence import Presence
+from projectw_server.dispatch.roster import Roster
 from projectw_server.events.bus import Bus
+from projectw_server.events.signals import NoRelay, Relay, Signals
+from projectw_server.jobs.claiming import Holder
 from projectw_server.jobs.feed import Feed
-from projectw_server.jobs.leases import Holder, Leases
+from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.moves import Moves
+from projectw_server.jobs.needs import offers_of
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.service import Jobs, Recording
 from projectw_server.jobs.transcripts import Transcripts
@@ -25,6 +29,7 @@ from projectw_shared.transcripts import Segment
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 15.0
 MAX_ATTEMPTS = 3
+OFFERS = offers_of(["tiny"], "cpu")
 
 
 class SetClock(Clock):
@@ -43,12 +48,19 @@ class SetClock(Clock):
 class Core:
     """Everything behind the doors that has to do with jobs, and short ways to use it."""
 
-    def __init__(self, database: Database, clock: SetClock | None = None) -> None:
+    def __init__(self, database: Database, clock: SetClock | None = None, relay: Relay | None = None) -> None:
         self.database = database
         self.clock = clock or SetClock()
         self.bus = Bus()
         self.progress = Progress()
-        self.moves = Moves(clock=self.clock, bus=self.bus, progress=self.progress, max_attempts=MAX_ATTEMPTS)
+        self.signals = Signals(relay or NoRelay())
+        self.moves = Moves(
+            clock=self.clock,
+            bus=self.bus,
+            signals=self.signals,
+            progress=self.progress,
+            max_attempts=MAX_ATTEMPTS,
+        )
         self.leases = Leases(database, self.moves, self.clock, lease_seconds=LEASE_SECONDS)
         self.jobs = Jobs(database, self.moves, self.progress, self.clock)
         self.transcripts = Transcripts(database)
@@ -58,11 +70,15 @@ class Core:
             database,
             self.leases,
             self.presence,
+            self.signals,
             self.clock,
             heartbeat_seconds=HEARTBEAT_SECONDS,
             lease_seconds=LEASE_SECONDS,
         )
-        self.dispatcher = Dispatcher(self.leases, self.fleet, self.moves, heartbeat_seconds=HEARTBEAT_SECONDS)
+        self.roster = Roster(database, self.presence, self.clock)
+        self.dispatcher = Dispatcher(
+            self.leases, self.fleet, self.roster, self.signals, heartbeat_seconds=HEARTBEAT_SECONDS
+        )
 
     async def person(self, *, is_admin: bool = False) -> Person:
         person_id = new_id()
@@ -77,8 +93,8 @@ class Core:
     async def runner(self, name: str = "gpu") -> RunnerIdentity:
         runner_id = new_id()
         await self.database.rows(
-            "INSERT INTO runners (id, name, token_hash, models, cordoned, draining, created_at)"
-            " VALUES ($1, $2, $1, '[]', FALSE, FALSE, 0)",
+            "INSERT INTO runners (id, name, token_hash, models, cordoned, draining, failures_in_row, created_at)"
+            " VALUES ($1, $2, $1, '[]', FALSE, FALSE, 0, 0)",
             runner_id,
             name,
         )
@@ -87,7 +103,7 @@ class Core:
     async def register(self, runner: RunnerIdentity) -> Holder:
         registration = Registration(runner.name, "1.0", "fake", "cpu", ["tiny"])
         registered = await self.fleet.register(runner, registration)
-        return Holder(runner.id, registered.session, runner.name, "1.0")
+        return Holder(runner.id, registered.session, runner.name, "1.0", OFFERS)
 
     async def holder(self, name: str = "gpu") -> Holder:
         """A runner with a registration."""

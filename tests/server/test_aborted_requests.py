@@ -17,6 +17,7 @@ from projectw_server.api.doors import Door
 from projectw_server.api.identity import Who
 from projectw_server.app import DOORS
 from projectw_server.db import Database
+from projectw_server.db.sqlite import SqliteBackend
 from projectw_server.jobs.service import Recording
 from projectw_server.settings import ServerSettings
 from projectw_shared import routes
@@ -147,15 +148,21 @@ async def answers(live: Live, path: str, token: str) -> int:
     return int(answer.split()[1])
 
 
+def _is_busy(database: Database) -> bool:
+    if isinstance(database._backend, SqliteBackend):
+        return database._backend._client._lock.locked()
+    pool = database._backend._client._pool  # type: ignore[attr-defined]  # the other kind
+    return bool(pool.get_idle_size() < pool.get_size())
+
+
 async def assert_nothing_is_left(live: Live, database: Database) -> None:
     services = live.services
     incoming = services.settings.home / "recordings" / "incoming"
     blobs = services.settings.home / "recordings" / "blobs"
 
     def is_quiet() -> bool:
-        lock = database._connection._lock  # type: ignore[attr-defined]  # SQLite's client has it
         return not (
-            lock.locked()
+            _is_busy(database)
             or database._running
             or len(services.dispatcher.waiters)
             or services.bus._subscriptions

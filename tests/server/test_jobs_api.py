@@ -26,6 +26,7 @@ JOB_FIELDS = {
 }  # fmt: skip
 SETTING_FIELDS = {
     "model", "language", "task", "word_timestamps", "initial_prompt", "temperature", "beam_size", "vad", "priority",
+    "device",
 }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ async def runners(admin: Caller) -> list[dict[str, Any]]:
 
 async def held_back(services: Services) -> None:
     """Wait until the server holds a heartbeat that wants a job."""
-    await until(lambda: services.dispatcher.waiters.next_idle())
+    await until(lambda: services.dispatcher.waiters.idle_offers())
 
 
 async def test_a_job_from_the_first_heartbeat_to_the_result(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.db import Database
-from projectw_server.db.models import Runner
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import new_id
 from projectw_shared.messages import CreatedRunner
@@ -41,7 +40,14 @@ class RunnerTokens:
             raise Invalid(f"A runner's name has 1 to {MAX_NAME} characters")
         token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
         runner_id = new_id()
-        await Runner.create(id=runner_id, name=name, token_hash=_hash(token), created_at=time.time())
+        await self._database.rows(
+            "INSERT INTO runners (id, name, token_hash, models, cordoned, failures_in_row, draining, created_at)"
+            " VALUES ($1, $2, $3, '[]', FALSE, 0, FALSE, $4)",
+            runner_id,
+            name,
+            _hash(token),
+            time.time(),
+        )
         return CreatedRunner(runner_id, name, token)
 
     async def identify(self, token: str) -> RunnerIdentity | None:

@@ -4,12 +4,9 @@ import re
 import time
 import unicodedata
 
-from tortoise.exceptions import IntegrityError
-
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
-from projectw_server.db import Database, Row
-from projectw_server.db.models import User
+from projectw_server.db import Database, Duplicate, Row
 from projectw_shared.errors import Conflict, Invalid
 from projectw_shared.ids import new_id
 from projectw_shared.text import safe, shorten
@@ -34,14 +31,16 @@ class Users:
         password_hash = await self._passwords.hash(password)
         person = Person(new_id(), email, is_admin, time.time())
         try:
-            await User.create(
-                id=person.id,
-                email=email,
-                password_hash=password_hash,
-                is_admin=is_admin,
-                created_at=person.created_at,
+            await self._database.rows(
+                "INSERT INTO users (id, email, password_hash, is_admin, disabled, created_at)"
+                " VALUES ($1, $2, $3, $4, FALSE, $5)",
+                person.id,
+                email,
+                password_hash,
+                is_admin,
+                person.created_at,
             )
-        except IntegrityError as error:
+        except Duplicate as error:
             raise Conflict(f"There is an account with the address {email} already") from error
         return person
 

@@ -10,7 +10,11 @@ from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.fleet import Fleet
+from projectw_server.dispatch.roster import Roster
+from projectw_server.dispatch.sweeper import Sweeper
 from projectw_server.events.bus import Bus
+from projectw_server.events.signals import Relay
+from projectw_server.jobs.echo import Echo
 from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.service import Jobs
@@ -39,7 +43,11 @@ class Services:
     leases: Leases
     bus: Bus
     fleet: Fleet
+    roster: Roster
     dispatcher: Dispatcher
+    sweeper: Sweeper
+    relay: Relay
+    echo: Echo
     health: Health
 
     def stop(self) -> None:

@@ -1,45 +1,47 @@
 """Opening the database, and the one way to run a transaction.
 
-A request whose client goes away is cancelled, and Tortoise's SQLite transaction, cancelled while it is
-entered, keeps its lock for ever: one dropped connection would hang the server. So every transaction runs in
-a task of its own, behind a shield; a lint rule forbids the bare form.
+A request whose client goes away is cancelled. A transaction must not be: cancelled while it begins or ends it
+would leave its connection in nobody knows what state. So each runs in a task of its own, behind a shield; a
+lint rule forbids Tortoise's bare form.
+
+Row locks are taken in one order, so that no two transactions wait for each other: the runner, then the job, then
+(with ``next_change``) the numbers of the job's owner.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 import structlog
 from tortoise import Tortoise
-from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
-from tortoise.migrations.api import migrate
 
-from projectw_server.db.opening import explained
+from projectw_server.db.backends import Backend, Conflict, Link, Row
+from projectw_server.db.migrating import bring_up_to_date
+from projectw_server.db.opening import backend_of, configuration, explained
+from projectw_shared.errors import Unavailable
 
 T = TypeVar("T")
-Row = dict[str, Any]
 
-APP = "server"
-BUSY_TIMEOUT_MS = 10_000
+TRIES = 5
+"""How often a transaction is begun that others stood in the way of."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Statements:
-    """Plain SQL on one connection, with ``$1``-style parameters on every database."""
+    """Plain SQL with ``$1``-style parameters; locks on rows are written as for PostgreSQL, and left out on SQLite."""
 
-    def __init__(self, connection: BaseDBAsyncClient) -> None:
-        self._connection = connection
-        self._is_sqlite = connection.capabilities.dialect == "sqlite"
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def rows(self, sql: str, *values: Any) -> list[Row]:
-        """Run ``sql`` and return its rows, also those of a RETURNING clause."""
-        found = await self._connection.execute_query_dict(_dialect(sql, self._is_sqlite), list(values))
-        return [dict(row) for row in found]
+        """Run ``sql`` and return its rows, also those of a RETURNING clause.
+
+        Raises Duplicate when a row breaks a rule of uniqueness.
+        """
+        return await self._link.rows(sql, list(values))
 
     async def row(self, sql: str, *values: Any) -> Row | None:
         """Run ``sql`` and return its first row, or None."""
@@ -47,43 +49,57 @@ class Statements:
         return found[0] if found else None
 
     async def many(self, sql: str, values: list[list[Any]]) -> None:
-        """Run ``sql`` once for each list of values."""
-        await self._connection.execute_many(_dialect(sql, self._is_sqlite), values)
+        """Run ``sql`` once for each list of values, all or none."""
+        await self._link.many(sql, values)
 
 
 class Transaction(Statements):
     """Statements that happen together or not at all."""
 
-    def __init__(self, connection: BaseDBAsyncClient) -> None:
-        super().__init__(connection)
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
         self.after_commit: list[Callable[[], object]] = []
-        """Called in order, at once after the commit and before any later transaction can begin."""
+        """Called in order, at once after the commit."""
 
-    async def next_change(self, count: int = 1) -> int:
-        """Take ``count`` change numbers and return the last of them.
+    async def next_change(self, owner_id: str, count: int = 1) -> int:
+        """Take ``count`` change numbers of a user and return the last of them.
 
-        Called before anything is read: as a write it takes SQLite's lock at the start, where waiting for
-        another process is possible; upgrading a read transaction fails at once.
+        Until the commit no other transaction gets one of the same user: they become visible in their order.
         """
         row = await self.row(
-            "UPDATE counters SET value = value + $1 WHERE name = 'change' RETURNING value", count
+            "INSERT INTO feeds (owner_id, change, horizon) VALUES ($1, $2, 0)"
+            " ON CONFLICT (owner_id) DO UPDATE SET change = feeds.change + excluded.change RETURNING change",
+            owner_id,
+            count,
         )
-        assert row is not None, "the migration creates the counter"
-        return int(row["value"])
+        assert row is not None, "inserting or updating gives a row"
+        return int(row["change"])
 
 
 class Database(Statements):
-    """The open database of one server."""
+    """The open database."""
 
-    def __init__(self, connection: BaseDBAsyncClient) -> None:
-        super().__init__(connection)
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self._backend = backend
         self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_shared(self) -> bool:
+        """Other servers may work on this database at the same time."""
+        return self._backend.is_shared
+
+    async def connect(self) -> Any:
+        """Open a connection of one's own, of the driver's kind; only where ``is_shared``."""
+        return await self._backend.connect()
 
     async def transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction that a cancelled caller neither stops nor breaks.
 
         Commits when ``work`` returns, rolls back when it raises. What it put into ``after_commit`` is then
-        called, also when the caller is gone by that time.
+        called, also when the caller is gone by that time. Where other transactions stand in the way ``work`` is
+        run again from the start. Raises Unavailable when the database does not answer: whether the commit
+        reached it is then unknown.
         """
         task = asyncio.create_task(self._run(work))
         self._running.add(task)
@@ -91,12 +107,18 @@ class Database(Statements):
         return await asyncio.shield(task)
 
     async def _run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        async with self._connection._in_transaction() as connection:
-            transaction = Transaction(connection)
-            result = await work(transaction)
-        for call in transaction.after_commit:
-            call()
-        return result
+        for _ in range(TRIES):
+            try:
+                async with self._backend.transaction() as link:
+                    transaction = Transaction(link)
+                    result = await work(transaction)
+            except Conflict as conflict:
+                _log.info("transaction begun again", reason=str(conflict))
+                continue
+            for call in transaction.after_commit:
+                call()
+            return result
+        raise Unavailable("The database is busy; try again", retry_after=1)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -110,9 +132,8 @@ class Database(Statements):
             await asyncio.wait(self._running)
 
     async def checkpoint(self) -> None:
-        """Empty SQLite's write-ahead log, in which deleted text would otherwise stay readable."""
-        if self._is_sqlite:
-            await self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Let deleted text not be readable any longer than it must, where that is ours to do."""
+        await self._backend.checkpoint()
 
 
 @asynccontextmanager
@@ -122,39 +143,16 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     Opened around the web server, not inside it: the server's start-up and its requests run in different tasks.
     Raises ConfigError when the URL is wrong, DatabaseUnusable when what it names cannot be opened.
     """
-    config = {
-        "connections": {"default": _with_pragmas(url)},
-        "apps": {
-            APP: {
-                "models": ["projectw_server.db.models"],
-                "migrations": "projectw_server.db.migrations",
-                "default_connection": "default",
-            }
-        },
-    }
+    config = configuration(url)
     with explained(url):
-        try:
-            await migrate(config=config)
-        finally:
-            # Its connection has a thread of its own, which would keep a failed program alive.
-            await Tortoise.close_connections()
+        await bring_up_to_date(url, config)
     await Tortoise.init(config=config, _enable_global_fallback=True)
-    database = Database(get_connection("default"))
+    client = get_connection("default")
     try:
+        with explained(url):
+            await client.create_connection(with_db=True)
+        database = Database(backend_of(client))
         yield database
-    finally:
         await database.settle()
+    finally:
         await Tortoise.close_connections()
-
-
-def _with_pragmas(url: str) -> str:
-    """Return ``url`` with our SQLite settings: WAL, every commit on disk, deleted content overwritten."""
-    if not url.startswith("sqlite:"):
-        return url
-    mark = "&" if "?" in url else "?"
-    return f"{url}{mark}journal_mode=WAL&synchronous=FULL&busy_timeout={BUSY_TIMEOUT_MS}&secure_delete=ON"
-
-
-@cache
-def _dialect(sql: str, is_sqlite: bool) -> str:
-    return re.sub(r"\$(\d+)", r"?\1", sql) if is_sqlite else sql

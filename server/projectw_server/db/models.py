@@ -35,7 +35,10 @@ class Session(Model):
 
 
 class Runner(Model):
-    """A runner's account and its one valid registration. Of its token only the hash is kept."""
+    """A runner's account and its one valid registration. Of its token only the hash is kept.
+
+    ``cordon_reason`` is set when the server cordoned it by itself, after ``failures_in_row`` jobs that failed there.
+    """
 
     id = fields.CharField(36, primary_key=True)
     name = fields.CharField(200)
@@ -47,6 +50,8 @@ class Runner(Model):
     device = fields.CharField(200, null=True)
     models = fields.TextField(default="[]")
     cordoned = fields.BooleanField(default=False)
+    cordon_reason = fields.CharField(200, null=True)
+    failures_in_row = fields.IntField(default=0)
     draining = fields.BooleanField(default=False)
     last_seen_at = fields.FloatField(null=True)
     created_at = fields.FloatField()
@@ -61,6 +66,11 @@ class Job(Model):
     The order is (``rank``, ``start_tag``, ``id``): rank is the negated priority, the tags are those of
     start-time fair queueing. ``lease`` only grows. ``segment_count`` and ``resume_at`` change in one
     transaction with the segments. The runner is kept as text, because the job outlives it.
+
+    ``needs`` names what a runner must offer (``jobs.needs``); ``failed_runner_id`` is the runner that let go of
+    the job last, and gets it again only if no other could. ``resumed_from`` is where the present attempt began,
+    in seconds. A lease is renewed by changing ``lease_expires_at``; whoever sees it unchanged for long enough, on
+    a clock of its own, takes it for lost.
     """
 
     id = fields.CharField(36, primary_key=True)
@@ -79,6 +89,8 @@ class Job(Model):
     attempts = fields.IntField(default=0)
     lease = fields.BigIntField(default=0)
     lease_expires_at = fields.FloatField(null=True)
+    needs = fields.CharField(64, default="*")
+    failed_runner_id = fields.CharField(36, null=True)
     runner_id = fields.CharField(36, null=True)
     runner_session = fields.CharField(36, null=True)
     runner_name = fields.CharField(200, null=True)
@@ -87,6 +99,7 @@ class Job(Model):
     duration = fields.FloatField(null=True)
     segment_count = fields.IntField(default=0)
     resume_at = fields.FloatField(default=0.0)
+    resumed_from = fields.FloatField(default=0.0)
     error_code = fields.CharField(64, null=True)
     error_message = fields.TextField(null=True)
     created_at = fields.FloatField()
@@ -131,21 +144,28 @@ class Deletion(Model):
 
     job_id = fields.CharField(36, primary_key=True)
     owner_id = fields.CharField(36)
-    revision = fields.BigIntField(unique=True)
+    revision = fields.BigIntField()
     deleted_at = fields.FloatField()
 
     class Meta:
         table = "deletions"
 
 
-class Counter(Model):
-    """A number that only grows: the last change number, and (horizon) the last deletion forgotten."""
+class Feed(Model):
+    """A user's change number, which only grows, and (horizon) that of the last deletion forgotten.
 
-    name = fields.CharField(32, primary_key=True)
-    value = fields.BigIntField()
+    Each user has numbers of their own: a transaction keeps the row locked until it commits, so one user's changes
+    become visible in the order of their numbers, without a gap, while those of others go on side by side.
+    """
+
+    owner: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "server.User", on_delete=fields.CASCADE, primary_key=True
+    )
+    change = fields.BigIntField(default=0)
+    horizon = fields.BigIntField(default=0)
 
     class Meta:
-        table = "counters"
+        table = "feeds"
 
 
 class Share(Model):
@@ -169,3 +189,41 @@ class VirtualTime(Model):
 
     class Meta:
         table = "virtual_times"
+
+
+class Speed(Model):
+    """How fast a runner was with a model in a language: seconds of audio a second, a moving average."""
+
+    key = fields.BigIntField(primary_key=True)
+    runner: fields.ForeignKeyRelation[Runner] = fields.ForeignKeyField(
+        "server.Runner", on_delete=fields.CASCADE
+    )
+    model = fields.CharField(64)
+    language = fields.CharField(8)
+    factor = fields.FloatField()
+    samples = fields.IntField()
+
+    class Meta:
+        table = "speeds"
+        unique_together = (("runner", "model", "language"),)
+
+
+class Office(Model):
+    """A duty that one server has at a time. The holder raises ``beat``; one that stands still is free to take."""
+
+    name = fields.CharField(32, primary_key=True)
+    holder = fields.CharField(36)
+    beat = fields.BigIntField(default=0)
+
+    class Meta:
+        table = "offices"
+
+
+class Fact(Model):
+    """Something that every server of an installation must agree on."""
+
+    name = fields.CharField(32, primary_key=True)
+    value = fields.CharField(255)
+
+    class Meta:
+        table = "facts"

@@ -12,11 +12,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.exceptions import BaseORMException, ConfigurationError
 
+from projectw_server.db import sqlite
+from projectw_server.db.backends import Backend
 from projectw_shared.config import ConfigError, Mistake
 
-SCHEMES = ("sqlite:", "postgres:", "asyncpg:")
+APP = "server"
+SCHEMES = ("sqlite:", "postgres:", "postgresql:", "asyncpg:")
 WAIT_SECONDS = 10.0
 
 
@@ -32,6 +36,12 @@ def explained(url: str) -> Iterator[None]:
         if url.startswith("sqlite:"):
             _try_sqlite(found["credentials"]["file_path"])
         yield
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise DatabaseUnusable(
+            "PostgreSQL needs its driver; install it with: pip install 'project-w[postgres]'"
+        ) from error
     except _errors(url) as error:
         raise DatabaseUnusable(f"The database {_shown(url)} cannot be used: {error}") from error
 
@@ -41,11 +51,43 @@ def check_url(url: str) -> None:
     _parsed(url)
 
 
+def configuration(url: str) -> dict[str, Any]:
+    """Return what Tortoise is to be opened with. Raises ConfigError."""
+    found = _parsed(url)
+    if url.startswith("sqlite:"):
+        mark = "&" if "?" in url else "?"
+        connection: str | dict[str, Any] = f"{url}{mark}{sqlite.PRAGMAS}"
+    else:
+        with explained(url):
+            from projectw_server.db import postgres  # its driver is of an extra
+
+            connection = {**found, "credentials": postgres.credentials(found["credentials"])}
+    return {
+        "connections": {"default": connection},
+        "apps": {
+            APP: {
+                "models": ["projectw_server.db.models"],
+                "migrations": "projectw_server.db.migrations",
+                "default_connection": "default",
+            }
+        },
+    }
+
+
+def backend_of(client: Any) -> Backend:
+    """Return how to work with the connection that Tortoise has opened."""
+    if isinstance(client, SqliteClient):
+        return sqlite.SqliteBackend(client)
+    from projectw_server.db import postgres
+
+    return postgres.PostgresBackend(client)
+
+
 def _parsed(url: str) -> dict[str, Any]:
     try:
         if not url.startswith(SCHEMES):
             raise ValueError("names no database that this server can use")
-        return expand_db_url(url)
+        return expand_db_url(url.replace("postgresql:", "postgres:", 1))
     except (ConfigurationError, ValueError) as error:
         message = f"{error}; write sqlite:///PATH or postgres://USER:PASSWORD@HOST:5432/NAME"
         raise ConfigError([Mistake("server.database_url", None, message)]) from error
@@ -61,11 +103,8 @@ def _errors(url: str) -> tuple[type[Exception], ...]:
     ours = (OSError, sqlite3.Error, BaseORMException)
     if url.startswith("sqlite:"):
         return ours
-    try:
-        driver = import_module("asyncpg")
-    except ModuleNotFoundError:  # an extra of its own; Tortoise then says what is missing
-        return (*ours, ModuleNotFoundError)
-    return (*ours, driver.PostgresError, driver.InterfaceError)
+    driver = import_module("asyncpg")
+    return (*ours, driver.PostgresError, driver.InterfaceError, driver.InternalClientError)
 
 
 def _shown(url: str) -> str:

@@ -6,7 +6,7 @@ milliseconds. One task matches: the runner that has waited longest gets the firs
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -14,14 +14,19 @@ import structlog
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.db import Row
 from projectw_server.dispatch.fleet import Fleet
-from projectw_server.dispatch.waiters import Waiter, Waiters
-from projectw_server.jobs.leases import Holder, Leases, NotFree
-from projectw_server.jobs.moves import Moves
+from projectw_server.dispatch.roster import Roster
+from projectw_server.dispatch.waiters import Offers, Waiter, Waiters
+from projectw_server.events.signals import Beating, JobNews, Missed, Queued, RunnerNews, Signals
+from projectw_server.jobs.claiming import Holder, NotFree
+from projectw_server.jobs.leases import Leases
 from projectw_shared.errors import Unavailable
 from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, HeldJob, Result
 
 REPEATED_NEWS_SECONDS = 1.0
 """A runner that has been told to abort or drain hears it again after this at the earliest."""
+
+LOOK_SECONDS = 2.0
+"""Waiting runners and jobs are looked at this often also when nobody said that there is something new."""
 
 RETRY_SECONDS = 1.0
 """When the database could not be asked for a job, it is asked again after this."""
@@ -32,17 +37,25 @@ _log = structlog.get_logger(__name__)
 class Dispatcher:
     """Answers the heartbeats of one server process."""
 
-    def __init__(self, leases: Leases, fleet: Fleet, moves: Moves, *, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, leases: Leases, fleet: Fleet, roster: Roster, signals: Signals, *, heartbeat_seconds: float
+    ) -> None:
         self.waiters = Waiters()
         self._leases = leases
         self._fleet = fleet
+        self._roster = roster
+        self._signals = signals
         self._max_wait = heartbeat_seconds
         self._something_to_match = asyncio.Event()
+        self._due: set[Offers] = set()
+        self._untold: set[str] = set()
         self._told: dict[str, tuple[str, bool, bool]] = {}
         self._is_closed = False
-        moves.on_queued.append(self._something_to_match.set)
-        moves.on_news.append(self.waiters.end_job)
-        fleet.on_news.append(self.waiters.end_runner)
+        signals.on(Queued, lambda signal: self._queued(signal.need))
+        signals.on(JobNews, lambda signal: self.waiters.end_job(signal.job_id))
+        signals.on(RunnerNews, lambda signal: self.waiters.end_runner(signal.runner_id))
+        signals.on(Beating, lambda signal: self.waiters.dismiss(signal.runner_id, signal.session))
+        signals.on(Missed, lambda _: self._look_around())
 
     async def heartbeat(self, runner: RunnerIdentity, beat: Heartbeat) -> HeartbeatReply:
         """Answer a heartbeat, at once or within ``beat.wait`` seconds.
@@ -64,6 +77,7 @@ class Dispatcher:
         if self._is_closed:
             raise Unavailable("The server is stopping; come back in a moment")
         older = self.waiters.add(waiter)
+        self._signals.tell_others(Beating(waiter.runner_id, waiter.session))
         try:
             if older is not None:
                 await older.settled.wait()
@@ -106,7 +120,7 @@ class Dispatcher:
             wait = min(wait, REPEATED_NEWS_SECONDS)
         if _may_work(row):
             waiter.holder = holder
-            self._something_to_match.set()
+            self._wake(holder.offers)
         assignment = await self._wait_for_job(waiter, wait)
         if assignment is None and not waiter.is_dismissed:
             holder, row = await self._fleet.holder(runner, waiter.session)
@@ -131,7 +145,7 @@ class Dispatcher:
 
     async def _claim_now(self, holder: Holder) -> Assignment | None:
         """Claim for a runner that does not wait; if its client goes away meanwhile, the job goes back."""
-        claiming = asyncio.create_task(self._leases.claim(holder))
+        claiming = asyncio.create_task(self._claim(holder))
         try:
             return await asyncio.shield(claiming)
         except NotFree:
@@ -164,25 +178,59 @@ class Dispatcher:
         await self._fleet.unregister(runner, session)
         self._told.pop(runner.id, None)
 
+    async def _claim(self, holder: Holder) -> Assignment | None:
+        return await self._leases.claim(holder, is_alone=self._roster.is_alone(holder))
+
+    def _queued(self, need: str) -> None:
+        """A job waits that needs ``need``."""
+        self._untold.add(need)
+        self._wake(*(offers for offers in self.waiters.idle_offers() if need in offers))
+
+    def _look_around(self) -> None:
+        """Something may have happened that nobody told: let every held heartbeat look for itself."""
+        self.waiters.end_working()
+        self._wake(*self.waiters.idle_offers())
+
+    def _wake(self, *offers: Offers) -> None:
+        self._due.update(offers)
+        self._something_to_match.set()
+
     async def match(self) -> None:
         """Bring waiting runners and waiting jobs together, for as long as the server lives."""
         while True:
-            await self._something_to_match.wait()
-            self._something_to_match.clear()
+            await self._wait_for_something()
             try:
-                while (waiter := self.waiters.next_idle()) and await self._match_one(waiter):
-                    pass
+                while self._due:
+                    offers = self._due.pop()
+                    while (waiter := self.waiters.next_idle(offers)) and await self._match_one(waiter):
+                        pass
+                self._tell_others()
             except Exception:  # noqa: BLE001  nobody waits for this task, and without it no job finds a runner
                 _log.exception("jobs could not be matched with runners")
                 await asyncio.sleep(RETRY_SECONDS)
-                self._something_to_match.set()
+                self._wake(*self.waiters.idle_offers())
+
+    async def _wait_for_something(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._something_to_match.wait()
+                self._something_to_match.clear()
+                return
+        self._due |= self.waiters.idle_offers()
+
+    def _tell_others(self) -> None:
+        """Tell the other servers of jobs that came, unless somebody here would still take such a one."""
+        untold, self._untold = self._untold, set()
+        here = {offer for offers in self.waiters.idle_offers() for offer in offers} if untold else set()
+        for need in untold - here:
+            self._signals.tell_others(Queued(need))
 
     async def _match_one(self, waiter: Waiter) -> bool:
         """Claim the first job for ``waiter``; tell whether it is worth going on."""
         assert waiter.holder is not None
         waiter.settled.clear()
         try:
-            assignment = await self._leases.claim(waiter.holder)
+            assignment = await self._claim(waiter.holder)
             if assignment is not None and not waiter.answer(assignment):
                 # Its client went away while the job was claimed: as if it had never been assigned.
                 await self._leases.hand_back(assignment.id, assignment.lease)

@@ -1,7 +1,6 @@
 """The fleet: runners, their registrations, and what an admin does with them."""
 
-from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,8 +9,11 @@ from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.clock import Clock, moment
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.dispatch.presence import Presence
-from projectw_server.jobs.leases import Holder, Leases
+from projectw_server.events.signals import RunnerNews, Signals
+from projectw_server.jobs.claiming import Holder
+from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.lifecycle import Event
+from projectw_server.jobs.needs import offers_of
 from projectw_shared.errors import NotFound, SessionLost, Unauthorized
 from projectw_shared.ids import new_id
 from projectw_shared.messages import Registered, Registration, RunnerInfo, RunnerList
@@ -22,17 +24,14 @@ TAKEN_OVER = (
 
 
 class Fleet:
-    """The runners of this installation.
-
-    ``on_news`` is called with a runner's id when its held heartbeat must be looked at again: its session is
-    gone, or it is cordoned, drained or deleted.
-    """
+    """The runners of this installation."""
 
     def __init__(
         self,
         database: Database,
         leases: Leases,
         presence: Presence,
+        signals: Signals,
         clock: Clock,
         *,
         heartbeat_seconds: float,
@@ -44,18 +43,16 @@ class Fleet:
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._lease_seconds = lease_seconds
-        self.on_news: list[Callable[[str], object]] = []
+        self._signals = signals
 
     async def register(self, runner: RunnerIdentity, registration: Registration) -> Registered:
         """Begin a session; an earlier one of the same token loses it, and its job is queued again."""
         session = new_id()
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
-            await self._leases.let_go(transaction, runner.id, Event.LEASE_EXPIRED, revision)
             await transaction.rows(
                 "UPDATE runners SET session = $2, label = $3, version = $4, engine = $5, device = $6, models = $7,"
-                " draining = FALSE, last_seen_at = $8 WHERE id = $1",
+                " draining = FALSE, failures_in_row = 0, last_seen_at = $8 WHERE id = $1",
                 runner.id,
                 session,
                 registration.name,
@@ -65,6 +62,7 @@ class Fleet:
                 msgspec.json.encode(registration.models).decode(),
                 self._clock.now(),
             )
+            await self._leases.let_go(transaction, runner.id, Event.LEASE_EXPIRED)
             self._tell(transaction, runner.id)
 
         await self._database.transaction(work)
@@ -79,13 +77,24 @@ class Fleet:
         if row["session"] is None or row["session"] != session:
             raise SessionLost(TAKEN_OVER)
         self._presence.note(runner.id, session, self._clock.now())
-        return Holder(runner.id, session, row["label"] or row["name"], row["version"] or "unknown"), row
+        return Holder(
+            runner.id, session, row["label"] or row["name"], row["version"] or "unknown", _offers(row)
+        ), row
+
+    async def write_presence(self) -> None:
+        """Write who has called since the last time, for other servers and for after a restart."""
+        seen = self._presence.take_unwritten()
+        if not seen:
+            return
+        await self._database.many(
+            "UPDATE runners SET last_seen_at = $2 WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
+            [[runner_id, at] for runner_id, at in sorted(seen.items())],
+        )
 
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
         """End a session; a job that it holds is handed back and costs no attempt."""
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
             ended = await transaction.rows(
                 "UPDATE runners SET session = NULL, draining = FALSE, last_seen_at = $3"
                 " WHERE id = $1 AND session = $2 RETURNING id",
@@ -95,7 +104,7 @@ class Fleet:
             )
             if not ended:
                 raise SessionLost(TAKEN_OVER)
-            await self._leases.let_go(transaction, runner.id, Event.HANDED_BACK, revision)
+            await self._leases.let_go(transaction, runner.id, Event.HANDED_BACK)
             self._tell(transaction, runner.id)
 
         await self._database.transaction(work)
@@ -105,10 +114,9 @@ class Fleet:
         """Revoke a runner's token at once; what it holds is queued again."""
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
-            await self._leases.let_go(transaction, runner_id, Event.LEASE_EXPIRED, revision)
             if not await transaction.rows("DELETE FROM runners WHERE id = $1 RETURNING id", runner_id):
                 raise NotFound("There is no such runner")
+            await self._leases.let_go(transaction, runner_id, Event.LEASE_EXPIRED)
             self._tell(transaction, runner_id)
 
         await self._database.transaction(work)
@@ -154,7 +162,7 @@ class Fleet:
         return RunnerInfo(
             id=row["id"],
             name=row["name"],
-            online=self._presence.is_online(row["id"], row["session"], now),
+            online=self._presence.is_online(row["id"], row["session"], row["last_seen_at"], now),
             cordoned=bool(row["cordoned"]),
             draining=bool(row["draining"]),
             version=row["version"],
@@ -162,9 +170,18 @@ class Fleet:
             device=row["device"],
             models=msgspec.json.decode(row["models"], type=list[str]),
             job=row["job"],
-            last_seen=moment(self._presence.last_seen(row["id"]) or row["last_seen_at"]),
+            last_seen=moment(self._presence.last_seen(row["id"], row["last_seen_at"])),
             created_at=created_at,
         )
 
     def _tell(self, transaction: Transaction, runner_id: str) -> None:
-        transaction.after_commit += [partial(call, runner_id) for call in self.on_news]
+        transaction.after_commit.append(lambda: self._signals.tell(RunnerNews(runner_id)))
+
+
+def _offers(row: Row) -> tuple[str, ...]:
+    return _offers_of(row["models"], row["device"] or "")
+
+
+@lru_cache(maxsize=256)
+def _offers_of(models: str, device: str) -> tuple[str, ...]:
+    return offers_of(msgspec.json.decode(models, type=list[str]), device)

@@ -1,9 +1,15 @@
-"""Presence: which runners are there, told by their heartbeats; momentary, so it lives in memory."""
+"""Presence: which runners are there, told by their heartbeats; momentary, so it lives in memory.
+
+What one server knows is written from time to time, all of it at once, for the others and for after a restart.
+"""
 
 from dataclasses import dataclass
 
 MISSED_BEATS = 2.5
 """After so many heartbeats that did not come a runner counts as offline."""
+
+WRITTEN_EVERY = 5.0
+"""Seconds between two writings."""
 
 
 @dataclass
@@ -18,21 +24,33 @@ class Presence:
     def __init__(self, heartbeat_seconds: float) -> None:
         self._window = heartbeat_seconds * MISSED_BEATS
         self._seen: dict[str, _Seen] = {}
+        self._unwritten: dict[str, float] = {}
 
     def note(self, runner_id: str, session: str, now: float) -> None:
         """Note that the runner called at ``now``."""
         self._seen[runner_id] = _Seen(session, now)
+        self._unwritten[runner_id] = now
 
     def forget(self, runner_id: str) -> None:
         """The runner said good-bye, or is no longer welcome."""
         self._seen.pop(runner_id, None)
+        self._unwritten.pop(runner_id, None)
 
-    def last_seen(self, runner_id: str) -> float | None:
-        """Return when the runner last called since this server started, or None."""
+    def take_unwritten(self) -> dict[str, float]:
+        """Return who called since this was last asked, and when."""
+        taken, self._unwritten = self._unwritten, {}
+        return taken
+
+    def last_seen(self, runner_id: str, written: float | None) -> float | None:
+        """Return when the runner last called, here or (``written``) as far as the database knows."""
         seen = self._seen.get(runner_id)
-        return seen.at if seen else None
+        return max((at for at in (seen.at if seen else None, written) if at is not None), default=None)
 
-    def is_online(self, runner_id: str, session: str | None, now: float) -> bool:
+    def is_online(self, runner_id: str, session: str | None, written: float | None, now: float) -> bool:
         """Tell whether the runner has called lately in its valid session."""
+        if session is None:
+            return False
         seen = self._seen.get(runner_id)
-        return seen is not None and seen.session == session and now - seen.at <= self._window
+        here = seen is not None and seen.session == session and now - seen.at <= self._window
+        # Another server's word is up to one writing old, and of another clock.
+        return here or (written is not None and now - written <= self._window + WRITTEN_EVERY)

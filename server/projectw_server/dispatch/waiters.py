@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterator
 
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_shared.messages import Assignment
+
+Offers = tuple[str, ...]
 
 
 class Waiter:
@@ -23,6 +26,11 @@ class Waiter:
         """Not set while a job is being claimed for it, or given back."""
         self.settled.set()
         self._answer: asyncio.Future[Assignment | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def offers(self) -> Offers:
+        """The needs that its runner fulfils."""
+        return self.holder.offers if self.holder else ()
 
     @property
     def is_over(self) -> bool:
@@ -81,9 +89,18 @@ class Waiters:
         if waiter.settled.is_set() and self._waiting.get(_key(waiter)) is waiter:
             del self._waiting[_key(waiter)]
 
-    def next_idle(self) -> Waiter | None:
-        """Return the idle runner that has waited longest."""
-        return next((w for w in self._waiting.values() if w.holder is not None and not w.is_over), None)
+    def next_idle(self, offers: Offers) -> Waiter | None:
+        """Return the idle runner with just these ``offers`` that has waited longest."""
+        return next((waiter for waiter in self._idle() if waiter.offers == offers), None)
+
+    def idle_offers(self) -> set[Offers]:
+        """Return what the idle runners offer, each combination once."""
+        return {waiter.offers for waiter in self._idle()}
+
+    def _idle(self) -> Iterator[Waiter]:
+        return (
+            waiter for waiter in self._waiting.values() if waiter.holder is not None and not waiter.is_over
+        )
 
     def dismiss(self, runner_id: str, session: str) -> None:
         """End the held heartbeat of a session on behalf of its runner."""
@@ -94,6 +111,12 @@ class Waiters:
         """Answer the held heartbeat of the runner that works on a job."""
         for waiter in self._waiting.values():
             if waiter.job_id == job_id:
+                waiter.answer()
+
+    def end_working(self) -> None:
+        """Answer the held heartbeats of all runners that work."""
+        for waiter in self._waiting.values():
+            if waiter.job_id is not None:
                 waiter.answer()
 
     def end_runner(self, runner_id: str) -> None:

@@ -81,6 +81,10 @@ class Bus:
         """Tell whether anyone would see an event, so that none is made in vain."""
         return user_id in self._subscriptions
 
+    def watched(self) -> list[str]:
+        """Return the users who have a stream open."""
+        return list(self._subscriptions)
+
     @contextmanager
     def subscribe(self, user_id: str) -> Iterator[Subscription]:
         """Open a stream of the user's events from now on."""

@@ -1,13 +1,17 @@
 """The change feed: what a user's client has missed, and then everything that happens."""
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 
 import msgspec
+import structlog
 
 from projectw_server.clock import Clock
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.events.bus import Bus
+from projectw_server.events.signals import Changed, Missed
 from projectw_server.jobs.order import positions
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.records import to_job
@@ -20,6 +24,16 @@ CHANGES_AT_ONCE = 200
 MAX_DIGITS = 19
 """Those of the largest change number that the database can keep."""
 
+CAUGHT_UP_EVERY = 5.0
+"""Seconds after which a stream has what another server did, though nothing was heard of it."""
+
+RETRY_SECONDS = 1.0
+
+CHANGED = "changed"
+"""The name, never sent, of an event that only says that there is something to look up."""
+
+_log = structlog.get_logger(__name__)
+
 
 class Feed:
     """Streams of events, each of one user."""
@@ -29,6 +43,7 @@ class Feed:
         self._bus = bus
         self._progress = progress
         self._clock = clock
+        self._due = asyncio.Event()
 
     async def stream(self, user_id: str, last_seen: str | None) -> AsyncGenerator[ServerSentEvent, None]:
         """Yield ``hello``, the present state of all that changed after ``last_seen``, then news as they happen.
@@ -38,8 +53,8 @@ class Feed:
         """
         # Subscribed before anything is read: what happens meanwhile waits, and nothing falls in between.
         with self._bus.subscribe(user_id) as subscription:
-            current = await self._counter("change")
-            resumed = None if last_seen is None else await self._resumable(last_seen, current)
+            current, horizon = await self._numbers(user_id)
+            resumed = None if last_seen is None else _resumable(last_seen, horizon, current)
             seen = current if resumed is None else resumed
             # A client that resumes keeps its own place until it has been sent what it missed.
             yield ServerSentEvent(EventName.HELLO, msgspec.json.encode(Hello(current)), seen)
@@ -52,15 +67,17 @@ class Feed:
             elif last_seen is not None:
                 yield ServerSentEvent(EventName.RESET)
             async for event in subscription:
-                if event.id is None or event.id > seen:
+                if event.id is None:
                     yield event
-
-    async def _resumable(self, last_seen: str, current: int) -> int | None:
-        """Return the change number to go on from, or None if it is unknown or its deletions are forgotten."""
-        if len(last_seen) > MAX_DIGITS or not last_seen.isascii() or not last_seen.isdigit():
-            return None
-        number = int(last_seen)
-        return number if await self._counter("horizon") <= number <= current else None
+                elif event.id == seen + 1 and event.name != CHANGED:
+                    seen = event.id
+                    yield event
+                elif event.id > seen:
+                    # Another server has made a change, so only its number is known here, or one came out of turn.
+                    async for missed in self._missed(user_id, seen):
+                        seen = missed.id or seen
+                        yield missed
+                    seen = max(seen, event.id)
 
     async def _missed(self, user_id: str, since: int) -> AsyncGenerator[ServerSentEvent, None]:
         """Yield what changed after ``since`` in the order of the changes, each job in its present state.
@@ -117,25 +134,72 @@ class Feed:
             )
         )
 
-    async def _counter(self, name: str) -> int:
-        row = await self._database.row("SELECT value FROM counters WHERE name = $1", name)
-        return int(row["value"]) if row else 0
+    async def _numbers(self, user_id: str) -> tuple[int, int]:
+        """Return the user's change number, and that of the last deletion forgotten."""
+        row = await self._database.row("SELECT change, horizon FROM feeds WHERE owner_id = $1", user_id)
+        return (row["change"], row["horizon"]) if row else (0, 0)
+
+    def look_soon(self, _signal: Missed) -> None:
+        """Look after what may have been missed, soon."""
+        self._due.set()
+
+    async def watch(self) -> None:
+        """Look from time to time whether a stream has missed something, and at once when there is reason to."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CAUGHT_UP_EVERY):
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                await self.catch_up()
+            except Exception:  # noqa: BLE001  nobody waits for this task; the next round tries again
+                _log.exception("the streams could not be brought up to date")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def catch_up(self) -> None:
+        """Let every open stream look whether it has missed something that another server did."""
+        watched = self._bus.watched()
+        for start in range(0, len(watched), CHANGES_AT_ONCE):
+            some = watched[start : start + CHANGES_AT_ONCE]
+            marks = ", ".join(f"${n}" for n in range(1, len(some) + 1))
+            for row in await self._database.rows(
+                f"SELECT owner_id, change FROM feeds WHERE owner_id IN ({marks})",  # noqa: S608  marks only
+                *some,
+            ):
+                self.hear(Changed(row["owner_id"], row["change"]))
+
+    def hear(self, signal: Changed) -> None:
+        """Let the open streams of a user reach a change number."""
+        event = ServerSentEvent(CHANGED, b"", signal.number)
+        self._bus.publish(signal.owner_id, event, stale_key=CHANGED)
 
     async def forget_old_deletions(self) -> None:
         """Drop deletions older than a day; whoever was away for longer lists anew."""
 
         async def work(transaction: Transaction) -> None:
             gone = await transaction.rows(
-                "DELETE FROM deletions WHERE deleted_at < $1 RETURNING revision",
+                "DELETE FROM deletions WHERE deleted_at < $1 RETURNING owner_id, revision",
                 self._clock.now() - DELETIONS_KEPT_SECONDS,
             )
-            if gone:
-                await transaction.rows(
-                    "UPDATE counters SET value = $1 WHERE name = 'horizon' AND value < $1",
-                    max(row["revision"] for row in gone),
+            horizons: defaultdict[str, int] = defaultdict(int)
+            for row in gone:
+                horizons[row["owner_id"]] = max(horizons[row["owner_id"]], row["revision"])
+            if horizons:
+                await transaction.many(
+                    "UPDATE feeds SET horizon = $2 WHERE owner_id = $1 AND horizon < $2",
+                    # In one order everywhere, so that two servers do not wait for each other.
+                    [[owner_id, number] for owner_id, number in sorted(horizons.items())],
                 )
 
         await self._database.transaction(work)
+
+
+def _resumable(last_seen: str, horizon: int, current: int) -> int | None:
+    """Return the change number to go on from, or None if it is unknown or its deletions are forgotten."""
+    if len(last_seen) > MAX_DIGITS or not last_seen.isascii() or not last_seen.isdigit():
+        return None
+    number = int(last_seen)
+    return number if horizon <= number <= current else None
 
 
 def _take_until(added: deque[Row], revision: int) -> Iterator[ServerSentEvent]:

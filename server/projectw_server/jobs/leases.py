@@ -5,16 +5,19 @@ nothing. Renewing is a matter of memory, written at most every quarter of a leas
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from projectw_server.clock import Clock
-from projectw_server.db import Database, Row, Statements, Transaction
+from projectw_server.db import Database, Duplicate, Row, Statements, Transaction
+from projectw_server.jobs.claiming import Holder, NotFree, check_free, find_candidate, lock_first
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
-from projectw_server.jobs.order import serve
+from projectw_server.jobs.order import VirtualTimes
 from projectw_server.jobs.records import settings_of
-from projectw_server.jobs.transcripts import append, last_segments
+from projectw_server.jobs.renewals import Renewals
+from projectw_server.jobs.transcripts import last_segments, new_of
+from projectw_server.jobs.watch import LeaseWatch, Mark
 from projectw_shared.errors import Gap, LeaseLost
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Assignment, HeldJob, JobError, Result
@@ -22,27 +25,6 @@ from projectw_shared.messages import Assignment, HeldJob, JobError, Result
 LOST = JobError("runner-lost", "The runners that worked on this job stopped answering; try it again")
 
 NOT_HELD = "This runner does not hold the job under this lease; drop it"
-
-
-class NotFree(Exception):
-    """The runner can take no job: its session has ended, or it holds a job already."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A runner in one of its registrations."""
-
-    runner_id: str
-    session: str
-    name: str
-    version: str
-
-
-@dataclass
-class _Renewal:
-    lease: int
-    until: float
-    written_until: float
 
 
 class Leases:
@@ -53,41 +35,43 @@ class Leases:
         self._moves = moves
         self._clock = clock
         self._lease_seconds = lease_seconds
-        self._renewals: dict[str, _Renewal] = {}
+        self._renewals = Renewals(lease_seconds)
+        self._watch = LeaseWatch(lease_seconds)
+        self._virtual_times = VirtualTimes(clock, is_shared=database.is_shared)
 
-    async def claim(self, holder: Holder) -> Assignment | None:
-        """Assign the first job of the queue to ``holder``, or return None if none waits.
+    async def claim(self, holder: Holder, *, is_alone: bool = True) -> Assignment | None:
+        """Assign the first job of the queue that ``holder`` can do to it, or return None if none waits.
 
-        Raises NotFree when the session of ``holder`` is no longer valid or holds a job.
+        One that ``holder`` let go of before is left for others unless it ``is_alone`` in what it offers. Raises
+        NotFree when ``holder`` is to get no job, though one waits for which it would do.
         """
-        if await self._database.row("SELECT 1 AS any FROM jobs WHERE state = 'queued' LIMIT 1") is None:
+        if await find_candidate(self._database, holder, is_alone=is_alone) is None:
             return None
-        return await self._database.transaction(lambda transaction: self._claim(transaction, holder))
+        try:
+            return await self._database.transaction(lambda tx: self._claim(tx, holder, is_alone))
+        except Duplicate as error:
+            raise NotFree from error
 
-    async def _claim(self, transaction: Transaction, holder: Holder) -> Assignment | None:
-        revision = await transaction.next_change()
-        until = self._clock.now() + self._lease_seconds
-        row = await transaction.row(
-            "UPDATE jobs SET state = 'assigned', attempts = attempts + 1, lease = lease + 1, lease_expires_at = $1,"
-            " runner_id = $2, runner_session = $3, runner_name = $4, runner_version = $5, revision = $6"
-            " WHERE state = 'queued' AND id ="
-            " (SELECT id FROM jobs WHERE state = 'queued' ORDER BY rank, start_tag, id LIMIT 1)"
-            " AND EXISTS (SELECT 1 FROM runners WHERE id = $2 AND session = $3)"
-            " AND NOT EXISTS (SELECT 1 FROM jobs AS held WHERE held.runner_id = $2"
-            " AND held.state IN ('assigned', 'running')) RETURNING *",
-            until,
-            holder.runner_id,
-            holder.session,
-            holder.name,
-            holder.version,
-            revision,
-        )
-        if row is None:
-            if await transaction.row("SELECT 1 AS any FROM jobs WHERE state = 'queued' LIMIT 1"):
-                raise NotFree
+    async def _claim(self, transaction: Transaction, holder: Holder, is_alone: bool) -> Assignment | None:
+        await check_free(transaction, holder)
+        found = await lock_first(transaction, holder, is_alone=is_alone)
+        if found is None:
             return None
-        await serve(transaction, row["rank"], row["start_tag"])
-        await self._moves.announce(transaction, row)
+        now = self._clock.now()
+        row = await self._moves.move(
+            transaction,
+            found,
+            Event.CLAIMED,
+            lease=found["lease"] + 1,
+            lease_expires_at=now + self._lease_seconds,
+            runner_id=holder.runner_id,
+            runner_session=holder.session,
+            runner_name=holder.name,
+            runner_version=holder.version,
+            resumed_from=found["resume_at"],
+        )
+        await self._virtual_times.serve(transaction, row["rank"], row["start_tag"])
+        transaction.after_commit.append(lambda: self._watch.note(row["id"], _mark(row), now))
         return await self._assignment(transaction, row)
 
     async def held_by(self, holder: Holder) -> Assignment | None:
@@ -110,11 +94,9 @@ class Leases:
         until = now + self._lease_seconds
         if self._is_durable(row, held):
             row = await self._database.transaction(lambda tx: self._store(tx, holder, held, until))
-            self._renewals[held.id] = _Renewal(held.lease, until, until)
-        elif self._renew(held, row["lease_expires_at"], until) and not await self._write_renewal(
-            held.id, held.lease, until
-        ):
-            raise LeaseLost(NOT_HELD)
+            self._note_written(held.id, Mark(held.lease, until))
+        elif self._renewals.note(held.id, held.lease, until, row["lease_expires_at"]):
+            await self._write_renewal(held.id, Mark(held.lease, until))
         if self._moves.progress.note(held.id, held.lease, held.progress, now):
             self._moves.announce_progress(row)
         return bool(row["cancel_requested"])
@@ -144,12 +126,9 @@ class Leases:
         )
 
     async def _store(self, transaction: Transaction, holder: Holder, held: HeldJob, until: float) -> Row:
-        revision = await transaction.next_change(2)
-        row = await self._valid(transaction, holder, held.id, held.lease)
-        added = []
-        if held.first is not None:
-            # Also without segments: after a gap, silence must not move the place to go on from past it.
-            added = await append(transaction, row, held.first, held.segments or [], revision)
+        row = await self._valid(transaction, holder, held.id, held.lease, lock=True)
+        # Also without segments: after a gap, silence must not move the place to go on from past it.
+        added = [] if held.first is None else new_of(row, held.first, held.segments or [])
         changes: dict[str, Any] = {
             "lease_expires_at": until,
             "segment_count": row["segment_count"] + len(added),
@@ -159,28 +138,25 @@ class Leases:
             "language": held.language or row["language"],
         }
         self._moves.progress.note(held.id, held.lease, held.progress, self._clock.now())
-        return await self._moves.move(transaction, row, Event.BEAT, revision, added=added, **changes)
+        return await self._moves.move(transaction, row, Event.BEAT, added=added, **changes)
 
-    def _renew(self, held: HeldJob, written_until: float, until: float) -> bool:
-        """Note the renewal in memory; tell whether it is time to write it."""
-        known = self._renewals.get(held.id)
-        if known is None or known.lease != held.lease:
-            known = self._renewals[held.id] = _Renewal(held.lease, until, written_until)
-        known.until = until
-        return until - known.written_until >= self._lease_seconds / 4
-
-    async def _write_renewal(self, job_id: str, lease: int, until: float) -> bool:
-        """Write a renewal; tell whether the lease was still valid."""
+    async def _write_renewal(self, job_id: str, mark: Mark) -> None:
+        """Write a renewal. Raises LeaseLost when the lease was no longer valid."""
         written = await self._database.row(
             "UPDATE jobs SET lease_expires_at = $1 WHERE id = $2 AND lease = $3"
             " AND state IN ('assigned', 'running') RETURNING id",
-            until,
+            mark.until,
             job_id,
-            lease,
+            mark.lease,
         )
-        if (known := self._renewals.get(job_id)) and known.lease == lease:
-            known.written_until = until
-        return written is not None
+        if written is None:
+            self._renewals.forget(job_id)
+            raise LeaseLost(NOT_HELD)
+        self._note_written(job_id, mark)
+
+    def _note_written(self, job_id: str, mark: Mark) -> None:
+        self._renewals.written(job_id, mark.lease, mark.until)
+        self._watch.note(job_id, mark, mark.until - self._lease_seconds)
 
     async def finish(self, runner_id: str, job_id: str, result: Result) -> None:
         """Take a result; one that was taken before, known by its lease, changes nothing.
@@ -189,10 +165,9 @@ class Leases:
         """
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
             row = await transaction.row(
                 "SELECT * FROM jobs WHERE id = $1 AND lease = $2 AND runner_id = $3"
-                " AND state IN ('assigned', 'running')",
+                " AND state IN ('assigned', 'running') FOR UPDATE",
                 job_id,
                 result.lease,
                 runner_id,
@@ -202,7 +177,7 @@ class Leases:
                 if await self._was_delivered(transaction, runner_id, job_id, result.lease):
                     return
                 raise LeaseLost("This lease is no longer valid; drop the job")
-            await self._end(transaction, row, result, revision)
+            await self._end(transaction, row, result)
             await transaction.rows(
                 "INSERT INTO deliveries (job_id, lease, runner_id) VALUES ($1, $2, $3)",
                 job_id,
@@ -212,22 +187,22 @@ class Leases:
             self._moves.tell_runner(transaction, job_id)
 
         await self._database.transaction(work)
-        self._renewals.pop(job_id, None)
+        self._renewals.forget(job_id)
 
     @staticmethod
     async def _was_delivered(statements: Statements, runner_id: str, job_id: str, lease: int) -> bool:
         found = await statements.row(
-            "SELECT 1 AS any FROM deliveries WHERE job_id = $1 AND lease = $2 AND runner_id = $3",
+            "SELECT 1 AS taken FROM deliveries WHERE job_id = $1 AND lease = $2 AND runner_id = $3",
             job_id,
             lease,
             runner_id,
         )
         return found is not None
 
-    async def _end(self, transaction: Transaction, row: Row, result: Result, revision: int) -> None:
+    async def _end(self, transaction: Transaction, row: Row, result: Result) -> None:
         if result.error is not None:
             event = Event.FAILED_FOR_NOW if result.error.retryable else Event.FAILED
-            await self._moves.move(transaction, row, event, revision, error=result.error)
+            await self._moves.move(transaction, row, event, error=result.error)
             return
         if result.next != row["segment_count"]:
             raise Gap(f"{row['segment_count']} segments are stored", next=row["segment_count"])
@@ -235,7 +210,6 @@ class Leases:
             transaction,
             row,
             Event.SUCCEEDED,
-            revision,
             language=result.language or row["language"],
             duration=row["duration"] if result.duration is None else result.duration,
             started_at=row["started_at"] or self._clock.now(),
@@ -245,51 +219,45 @@ class Leases:
         """Put a job back into the queue as if it had never been assigned, if ``lease`` is still valid."""
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
-            row = await self._held(transaction, "id = $1 AND lease = $2", job_id, lease)
-            if row:
-                await self._moves.move(transaction, row[0], Event.HANDED_BACK, revision)
+            for row in await self._held(transaction, "id = $1 AND lease = $2 FOR UPDATE", job_id, lease):
+                await self._moves.move(transaction, row, Event.HANDED_BACK)
 
         await self._database.transaction(work)
 
-    async def let_go(self, transaction: Transaction, runner_id: str, event: Event, revision: int) -> None:
-        """Let a runner's job go, in the transaction that ends its registration."""
-        for row in await self._held(transaction, "runner_id = $1", runner_id):
-            await self._moves.move(transaction, row, event, revision, error=LOST)
+    async def let_go(self, transaction: Transaction, runner_id: str, event: Event) -> None:
+        """Let a runner's job go, in the transaction that ends its registration and has locked its row."""
+        for row in await self._held(transaction, "runner_id = $1 FOR UPDATE", runner_id):
+            await self._moves.move(transaction, row, event, error=LOST)
             self._moves.tell_runner(transaction, row["id"])
-            self._renewals.pop(row["id"], None)
+            self._renewals.forget(row["id"])
 
-    async def renew_all(self) -> None:
-        """Give every held job a full lease from now: the server has just started."""
-        await self._database.rows(
-            "UPDATE jobs SET lease_expires_at = $1 WHERE state IN ('assigned', 'running')",
-            self._clock.now() + self._lease_seconds,
-        )
+    async def defend(self) -> None:
+        """Write the renewals that only this server knows of, before another could take their leases for lost."""
+        for job_id, renewal in self._renewals.to_defend(self._clock.now()):
+            with suppress(LeaseLost):
+                await self._write_renewal(job_id, Mark(renewal.lease, renewal.until))
 
     async def expire(self) -> int:
         """Queue again every job whose lease has run out; returns how many."""
-        now = self._clock.now()
-        rows = await self._held(self._database, "lease_expires_at < $1", now)
-        self._renewals = {job_id: each for job_id, each in self._renewals.items() if each.until > now}
+        await self.defend()
+        held = await self._database.rows(
+            "SELECT id, lease, lease_expires_at FROM jobs WHERE state IN ('assigned', 'running')"
+        )
+        marks = {row["id"]: _mark(row) for row in held}
         expired = 0
-        for row in rows:
-            known = self._renewals.get(row["id"])
-            if known and known.lease == row["lease"]:
-                await self._write_renewal(row["id"], row["lease"], known.until)
-                continue
-            expired += await self._database.transaction(self._expiry_of(row))
+        for job_id in self._watch.lost(marks.items(), self._clock.now()):
+            expired += await self._database.transaction(self._expiry_of(job_id, marks[job_id]))
         return expired
 
-    def _expiry_of(self, seen: Row) -> Callable[[Transaction], Awaitable[bool]]:
+    def _expiry_of(self, job_id: str, seen: Mark) -> Callable[[Transaction], Awaitable[bool]]:
         async def work(transaction: Transaction) -> bool:
-            revision = await transaction.next_change()
             # Looked at again: since then the runner may have beaten or finished.
             rows = await self._held(
-                transaction, "id = $1 AND lease = $2 AND lease_expires_at = $3",
-                seen["id"], seen["lease"], seen["lease_expires_at"],
+                transaction, "id = $1 AND lease = $2 AND lease_expires_at = $3 FOR UPDATE",
+                job_id, seen.lease, seen.until,
             )  # fmt: skip
             for row in rows:
-                await self._moves.move(transaction, row, Event.LEASE_EXPIRED, revision, error=LOST)
+                await self._moves.move(transaction, row, Event.LEASE_EXPIRED, error=LOST)
                 self._moves.tell_runner(transaction, row["id"])
             return bool(rows)
 
@@ -312,10 +280,13 @@ class Leases:
             *values,
         )
 
-    async def _valid(self, statements: Statements, holder: Holder, job_id: str, lease: int) -> Row:
+    async def _valid(
+        self, statements: Statements, holder: Holder, job_id: str, lease: int, *, lock: bool = False
+    ) -> Row:
         rows = await self._held(
             statements,
-            "id = $1 AND lease = $2 AND runner_id = $3 AND runner_session = $4",
+            "id = $1 AND lease = $2 AND runner_id = $3 AND runner_session = $4"
+            + (" FOR UPDATE" if lock else ""),
             job_id,
             lease,
             holder.runner_id,
@@ -339,3 +310,7 @@ class Leases:
             resume_at=row["resume_at"],
             segments=await last_segments(statements, row),
         )
+
+
+def _mark(row: Row) -> Mark:
+    return Mark(row["lease"], row["lease_expires_at"])

@@ -1,11 +1,9 @@
 """The one way in which a job changes its state: a conditional UPDATE, then the news of it.
 
-Every transaction first takes the next change number, and with it the write lock; then the row is read, the
-state machine asked, and the row updated only if it is still as it was read.
+The caller has read the row and locked it; the state machine is asked, the owner's next change number taken, and
+the row updated only if it is still as it was read.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,10 +11,12 @@ import msgspec
 from projectw_server.clock import Clock
 from projectw_server.db import Row, Transaction
 from projectw_server.events.bus import Bus
+from projectw_server.events.signals import Changed, JobNews, Progressed, Queued, Signals
 from projectw_server.jobs.lifecycle import Event, Standing, advance
 from projectw_server.jobs.order import positions
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.records import standing_of, to_job
+from projectw_server.jobs.transcripts import append
 from projectw_shared.errors import IllegalMove
 from projectw_shared.events import EventName, ServerSentEvent
 from projectw_shared.jobs import JobState
@@ -31,20 +31,20 @@ RUNNER_NONE: dict[str, Any] = {
     "lease_expires_at": None,
 }
 
+_FAILED_THERE = (Event.FAILED_FOR_NOW, Event.LEASE_EXPIRED)
+"""What speaks against trying a job at the same runner again, if there is another."""
+
 
 class Moves:
-    """Moves jobs from state to state and tells those who watch or wait.
+    """Moves jobs from state to state and tells those who watch or wait."""
 
-    ``on_queued`` is called when a job begins to wait, ``on_news`` with a job's id when its runner must hear
-    something: that it was cancelled, or that its lease is gone.
-    """
-
-    def __init__(self, *, clock: Clock, bus: Bus, progress: Progress, max_attempts: int) -> None:
+    def __init__(
+        self, *, clock: Clock, bus: Bus, signals: Signals, progress: Progress, max_attempts: int
+    ) -> None:
         self.clock = clock
         self.progress = progress
-        self.on_queued: list[Callable[[], object]] = []
-        self.on_news: list[Callable[[str], object]] = []
         self._bus = bus
+        self._signals = signals
         self._max_attempts = max_attempts
 
     async def move(
@@ -52,7 +52,6 @@ class Moves:
         transaction: Transaction,
         row: Row,
         event: Event,
-        revision: int,
         *,
         error: JobError | None = None,
         added: list[Segment] | None = None,
@@ -60,11 +59,15 @@ class Moves:
     ) -> Row:
         """Let ``event`` happen to the job ``row``, with further ``changes`` of columns, and return the new row.
 
-        ``error`` is kept if the job has failed by it; ``added`` are segments that came with the event.
+        ``error`` is kept if the job has failed by it; ``added`` are segments that came with the event, stored here.
         Raises IllegalMove when the state does not allow the event or another server was faster.
         """
         before = standing_of(row)
         after = advance(before, event, max_attempts=self._max_attempts)
+        # Segments are a change of their own, the last of the two.
+        revision = await transaction.next_change(row["owner_id"], 2 if added else 1)
+        if added:
+            await append(transaction, row["id"], added, revision)
         changed = await self._update(
             transaction,
             row,
@@ -73,12 +76,12 @@ class Moves:
                 "state": after.state.value,
                 "attempts": after.attempts,
                 "cancel_requested": after.cancel_requested,
-                **self._consequences(before, after, error),
+                **self._consequences(row, before, after, event, error),
                 **changes,
             },
         )
         if after.state is JobState.QUEUED:
-            transaction.after_commit += self.on_queued
+            self.tell_queued(transaction, changed)
         if not after.state.is_held:
             transaction.after_commit.append(lambda: self.progress.forget(row["id"]))
         await self.announce(transaction, changed, added)
@@ -110,6 +113,7 @@ class Moves:
             place = (await positions(transaction, [row])).get(row["id"])
 
         def publish() -> None:
+            self._signals.tell_others(Changed(owner, revision))
             # Asked again: somebody may have begun to watch before the commit, and must not miss it.
             if not self._bus.is_watched(owner):
                 return
@@ -124,22 +128,40 @@ class Moves:
     def announce_progress(self, row: Row) -> None:
         """Tell of progress: nothing durable, so without a number, and stale as soon as the next one comes."""
         owner = row["owner_id"]
+        told = self.progress.of(row["id"]) or 0.0
+        self._signals.tell_others(Progressed(owner, row["id"], row["lease"], told))
+        self.show_progress(row)
+
+    def show_progress(self, row: Row) -> None:
+        """Send the job, as it is, to its owner's streams at this server."""
+        owner = row["owner_id"]
         if self._bus.is_watched(owner):
             job = msgspec.json.encode(to_job(row, self.progress, None))
             self._bus.publish(owner, ServerSentEvent(EventName.JOB, job), stale_key=row["id"])
 
     def announce_deleted(self, transaction: Transaction, row: Row, revision: int) -> None:
         """Tell the owner's streams that the job is gone, once the transaction is committed."""
+        owner = row["owner_id"]
         event = ServerSentEvent(EventName.DELETED, msgspec.json.encode(JobDeleted(row["id"])), revision)
-        transaction.after_commit.append(lambda: self._bus.publish(row["owner_id"], event))
+        transaction.after_commit.append(lambda: self._bus.publish(owner, event))
+        transaction.after_commit.append(lambda: self._signals.tell_others(Changed(owner, revision)))
         transaction.after_commit.append(lambda: self.progress.forget(row["id"]))
         self.tell_runner(transaction, row["id"])
 
     def tell_runner(self, transaction: Transaction, job_id: str) -> None:
         """Let the heartbeat of the job's runner be answered, once the transaction is committed."""
-        transaction.after_commit += [partial(call, job_id) for call in self.on_news]
+        transaction.after_commit.append(lambda: self._signals.tell(JobNews(job_id)))
 
-    def _consequences(self, before: Standing, after: Standing, error: JobError | None) -> dict[str, Any]:
+    def tell_queued(self, transaction: Transaction, row: Row) -> None:
+        """Let a runner be found for the job ``row``, once the transaction is committed."""
+        signal = Queued(row["needs"])
+        # At this server the dispatcher tells the others when it has nobody; unless it must be another's anyhow.
+        tell = self._signals.tell if row["failed_runner_id"] else self._signals.tell_here
+        transaction.after_commit.append(lambda: tell(signal))
+
+    def _consequences(
+        self, row: Row, before: Standing, after: Standing, event: Event, error: JobError | None
+    ) -> dict[str, Any]:
         """Return the columns that follow from where the job went."""
         now = self.clock.now()
         columns: dict[str, Any] = {}
@@ -154,6 +176,7 @@ class Moves:
                 "finished_at": None,
                 "error_code": None,
                 "error_message": None,
+                "failed_runner_id": row["runner_id"] if event in _FAILED_THERE else None,
             }
         if after.state.is_over and after.state is not before.state:
             columns["finished_at"] = now

@@ -11,6 +11,7 @@ priority: one urgent job must not push its owner's, or everybody's, place in the
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 
+from projectw_server.clock import Clock
 from projectw_server.db import Row, Statements, Transaction
 from projectw_shared.jobs import JobState
 
@@ -18,6 +19,8 @@ BYTES_PER_SECOND = 16_000
 """What a second of audio weighs in the common currency, bytes: 128 kbit/s."""
 
 WEIGHT = 1.0
+
+SHARED_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,30 @@ async def find_place(
     return Place(rank, start, start + cost(size, duration) / WEIGHT)
 
 
-async def serve(transaction: Transaction, rank: int, start_tag: float) -> None:
-    """Let the virtual time of ``rank`` reach ``start_tag``: a job from there is being served."""
-    await transaction.rows(
-        "INSERT INTO virtual_times (rank, value) VALUES ($1, $2) ON CONFLICT (rank) DO UPDATE"
-        " SET value = excluded.value WHERE excluded.value > virtual_times.value",
-        rank,
-        start_tag,
-    )
+class VirtualTimes:
+    """The virtual times, moved by what is served.
+
+    On a shared database the row of a rank is one that all servers write: each does so now and then only. A virtual
+    time that is a little behind gives newcomers a little of what others had already, and nothing else.
+    """
+
+    def __init__(self, clock: Clock, *, is_shared: bool) -> None:
+        self._clock = clock
+        self._pause = SHARED_PAUSE_SECONDS if is_shared else 0.0
+        self._written_at: dict[int, float] = {}
+
+    async def serve(self, transaction: Transaction, rank: int, start_tag: float) -> None:
+        """Let the virtual time of ``rank`` reach ``start_tag``: a job from there is being served."""
+        now = self._clock.now()
+        if self._pause and now - self._written_at.get(rank, -self._pause) < self._pause:
+            return
+        self._written_at[rank] = now
+        await transaction.rows(
+            "INSERT INTO virtual_times (rank, value) VALUES ($1, $2) ON CONFLICT (rank) DO UPDATE"
+            " SET value = excluded.value WHERE excluded.value > virtual_times.value",
+            rank,
+            start_tag,
+        )
 
 
 async def keep_share(transaction: Transaction, job: Row) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import astuple
-from tortoise.exceptions import IntegrityError
 
 from projectw_server.accounts.principals import Person
 from projectw_server.clock import Clock
-from projectw_server.db import Database, Row, Statements, Transaction
+from projectw_server.db import Database, Duplicate, Row, Statements, Transaction
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
+from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.records import settings_of, to_job
@@ -88,7 +88,7 @@ class Jobs:
             return await self._database.transaction(
                 lambda transaction: self._insert(transaction, person, recording, settings, key)
             )
-        except IntegrityError:
+        except Duplicate:
             found = key and await self.find_submitted(
                 person, key, recording.file_name, settings, size=recording.bytes, sha256=recording.sha256
             )
@@ -104,15 +104,16 @@ class Jobs:
         settings: JobSettings,
         key: str | None,
     ) -> Job:
-        revision = await transaction.next_change()
+        # First, so that two submissions of one user do not get the same place.
+        revision = await transaction.next_change(person.id)
         place = await find_place(
             transaction, owner_id=person.id, priority=settings.priority, size=recording.bytes
         )
         row = await transaction.row(
             "INSERT INTO jobs (id, owner_id, idempotency_key, file_name, media_type, bytes, sha256, settings,"
-            " state, cancel_requested, rank, start_tag, finish_tag, attempts, lease, segment_count, resume_at,"
-            " created_at, revision)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', FALSE, $9, $10, $11, 0, 0, 0, 0, $12, $13)"
+            " needs, state, cancel_requested, rank, start_tag, finish_tag, attempts, lease, segment_count, resume_at,"
+            " resumed_from, created_at, revision)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', FALSE, $10, $11, $12, 0, 0, 0, 0, 0, $13, $14)"
             " RETURNING *",
             recording.id,
             person.id,
@@ -122,6 +123,7 @@ class Jobs:
             recording.bytes,
             recording.sha256,
             msgspec.json.encode(settings).decode(),
+            need_of(settings),
             place.rank,
             place.start_tag,
             place.finish_tag,
@@ -129,7 +131,7 @@ class Jobs:
             revision,
         )
         assert row is not None
-        transaction.after_commit += self._moves.on_queued
+        self._moves.tell_queued(transaction, row)
         await self._moves.announce(transaction, row)
         return await self._seen(transaction, row)
 
@@ -137,11 +139,16 @@ class Jobs:
         """Return one job of ``person``."""
         return await self._seen(self._database, await self.row(person, job_id))
 
-    async def row(self, person: Person, job_id: str, statements: Statements | None = None) -> Row:
-        """Return the row of one job of ``person``; raises NotFound also for the job of somebody else."""
-        row = await (statements or self._database).row(
-            "SELECT * FROM jobs WHERE id = $1 AND owner_id = $2", job_id, person.id
-        )
+    async def row(self, person: Person, job_id: str, transaction: Transaction | None = None) -> Row:
+        """Return the row of one job of ``person``, in a transaction locked until its commit.
+
+        Raises NotFound also for the job of somebody else.
+        """
+        wanted = "SELECT * FROM jobs WHERE id = $1 AND owner_id = $2"
+        if transaction is None:
+            row = await self._database.row(wanted, job_id, person.id)
+        else:
+            row = await transaction.row(f"{wanted} FOR UPDATE", job_id, person.id)
         if row is None:
             raise NotFound("There is no such job")
         return row
@@ -180,10 +187,9 @@ class Jobs:
         """Take a waiting job out of the queue, or ask the runner to let go; asking twice is the same."""
 
         async def work(transaction: Transaction) -> Job:
-            revision = await transaction.next_change()
             row = await self.row(person, job_id, transaction)
             if row["state"] != JobState.CANCELLED and not row["cancel_requested"]:
-                row = await self._moves.move(transaction, row, Event.CANCEL_ASKED, revision)
+                row = await self._moves.move(transaction, row, Event.CANCEL_ASKED)
                 self._moves.tell_runner(transaction, job_id)
             return await self._seen(transaction, row)
 
@@ -193,7 +199,6 @@ class Jobs:
         """Let a failed or cancelled job wait again, with all attempts and the segments that it has."""
 
         async def work(transaction: Transaction) -> Job:
-            revision = await transaction.next_change()
             row = await self.row(person, job_id, transaction)
             place = await find_place(
                 transaction,
@@ -206,7 +211,6 @@ class Jobs:
                 transaction,
                 row,
                 Event.RETRIED,
-                revision,
                 start_tag=place.start_tag,
                 finish_tag=place.finish_tag,
             )
@@ -221,8 +225,8 @@ class Jobs:
         """
 
         async def work(transaction: Transaction) -> None:
-            revision = await transaction.next_change()
             row = await self.row(person, job_id, transaction)
+            revision = await transaction.next_change(person.id)
             await keep_share(transaction, row)
             await transaction.rows("DELETE FROM jobs WHERE id = $1", job_id)
             await transaction.rows(

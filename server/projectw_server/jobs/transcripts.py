@@ -10,23 +10,23 @@ from projectw_shared.messages import SegmentList
 from projectw_shared.transcripts import PROMPT_SEGMENTS, Segment
 
 
-async def append(
-    transaction: Transaction, job: Row, first: int, segments: list[Segment], revision: int
-) -> list[Segment]:
-    """Append ``segments``, the first of which is number ``first``, and return those that were new.
+def new_of(job: Row, first: int, segments: list[Segment]) -> list[Segment]:
+    """Return those of ``segments``, the first of which is number ``first``, that are not stored yet.
 
-    What is there already is not added twice; raises Gap when some are missing in between.
+    Raises Gap when some are missing in between.
     """
     stored = job["segment_count"]
     if first > stored:
         raise Gap(f"Segments from {stored} on are missing", next=stored)
-    new = segments[stored - first :]
-    if new:
-        await transaction.many(
-            "INSERT INTO segments (job_id, number, revision, body) VALUES ($1, $2, $3, $4)",
-            [[job["id"], segment.id, revision, msgspec.json.encode(segment).decode()] for segment in new],
-        )
-    return new
+    return segments[stored - first :]
+
+
+async def append(transaction: Transaction, job_id: str, segments: list[Segment], revision: int) -> None:
+    """Append ``segments``, which are new, under the change number ``revision``."""
+    await transaction.many(
+        "INSERT INTO segments (job_id, number, revision, body) VALUES ($1, $2, $3, $4)",
+        [[job_id, segment.id, revision, msgspec.json.encode(segment).decode()] for segment in segments],
+    )
 
 
 async def last_segments(statements: Statements, job: Row) -> list[Segment]:

@@ -14,8 +14,9 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,10 +91,13 @@ class FolderStore:
         """Write and remove a small file; an ``OSError`` or ``StorageFull`` says what is wrong."""
         await self.run(_probe, self._incoming / f"probe-{new_id()}")
 
-    async def clear_incoming(self) -> None:
-        """Remove what a server that ended in mid-upload left; to be called before anything is received."""
+    async def clear_incoming(self, *, written_before: float = inf) -> None:
+        """Remove what servers that ended in mid-upload left: what was last written before that time (seconds).
+
+        By default all of it, to be called before anything is received, where no other server uses the folder.
+        """
         for path in await self.run(_children, self._incoming):
-            await self.run(_remove, path)
+            await self.run(_remove_old, path, written_before)
 
     def write_out(self, file: int, data: bytes) -> None:
         """Write all of ``data`` to the open ``file``: the one place where a recording reaches the disk."""
@@ -254,6 +258,12 @@ def _probe(path: Path) -> None:
     finally:
         os.close(file)
         path.unlink()
+
+
+def _remove_old(path: Path, written_before: float) -> None:
+    with suppress(FileNotFoundError):
+        if path.stat().st_mtime < written_before:
+            _remove(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from projectw_server.accounts.principals import Person
 from projectw_server.jobs.service import Jobs, Recording
 from projectw_server.uploads.receiving import Received, Receiving
-from projectw_shared.errors import KeyInUse
+from projectw_shared.errors import KeyInUse, Unavailable
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
@@ -76,12 +76,16 @@ class Submitting:
         recording = Recording(
             received.id, submission.file_name, received.media_type, received.bytes, received.sha256
         )
-        kept = False
+        may_be_kept = False
         try:
             self._jobs.check_settings(person, submission.settings)
             job = await self._jobs.submit(person, recording, submission.settings, key)
-            kept = job.id == received.id
+            may_be_kept = job.id == received.id
             return job
+        except Unavailable:
+            # Its commit may have reached the database: then the job stands. If not, the sweep of orphans finds out.
+            may_be_kept = True
+            raise
         finally:
-            if not kept:
+            if not may_be_kept:
                 await self._receiving.discard(received.id)

@@ -28,10 +28,18 @@ Known = Callable[[list[str]], Awaitable[set[str]]]
 class Sweeping:
     """Removes orphans, at the start and every hour."""
 
-    def __init__(self, store: FolderStore, known: Known, *, grace_seconds: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        store: FolderStore,
+        known: Known,
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+        clears_incoming: bool = False,
+    ) -> None:
         self._store = store
         self._known = known
         self._grace = grace_seconds
+        self._clears_incoming = clears_incoming
 
     async def run(self) -> None:
         """Sweep now and every hour, until cancelled."""
@@ -48,6 +56,9 @@ class Sweeping:
     async def sweep(self) -> int:
         """Remove every orphan that is old enough, and return how many there were."""
         removed = 0
+        if self._clears_incoming:
+            # Of servers that have ended: what is still being received is written to every minute.
+            await self._store.clear_incoming(written_before=time.time() - self._grace)
         async for ids in self._store.ids(written_before=time.time() - self._grace):
             for start in range(0, len(ids), BATCH):
                 removed += await self._sweep_batch(ids[start : start + BATCH])

@@ -6,16 +6,27 @@ import pytest
 
 from projectw_server.db import Database, Transaction
 
+OWNER = "1" * 36
+
+
+@pytest.fixture
+async def database(database: Database) -> Database:
+    await database.rows(
+        "INSERT INTO users (id, email, password_hash, is_admin, disabled, created_at)"
+        " VALUES ($1, 'ada@example.org', '', FALSE, FALSE, 0)",
+        OWNER,
+    )
+    return database
+
 
 async def count(database: Database) -> int:
-    row = await database.row("SELECT value FROM counters WHERE name = 'change'")
-    assert row is not None
-    return int(row["value"])
+    row = await database.row("SELECT change FROM feeds WHERE owner_id = $1", OWNER)
+    return row["change"] if row else 0
 
 
 async def twice(transaction: Transaction) -> int:
-    await transaction.next_change()
-    return await transaction.next_change()
+    await transaction.next_change(OWNER)
+    return await transaction.next_change(OWNER)
 
 
 @pytest.mark.parametrize("step", range(40))
@@ -39,7 +50,7 @@ async def test_what_follows_a_commit_is_done_although_the_caller_has_left(databa
     async def work(transaction: Transaction) -> None:
         transaction.after_commit.append(lambda: done.append(1))
         caller.cancel()
-        await transaction.next_change()
+        await transaction.next_change(OWNER)
 
     caller = asyncio.ensure_future(database.transaction(work))
     await asyncio.wait([caller])
@@ -53,7 +64,7 @@ async def test_a_transaction_that_breaks_leaves_nothing_and_tells_nobody(databas
 
     async def work(transaction: Transaction) -> None:
         transaction.after_commit.append(lambda: done.append(1))
-        await transaction.next_change()
+        await transaction.next_change(OWNER)
         raise ConnectionError
 
     with pytest.raises(ConnectionError):

@@ -1,7 +1,7 @@
 import pytest
 
 from projectw_server.accounts.principals import Person
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 
 from ..core import Core
 

@@ -7,11 +7,11 @@ import pytest
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.dispatch import dispatcher, sweeper
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, SessionLost, Unavailable
 from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, HeldJob, Result
 
-from ..core import Core, appending, beat
+from ..core import OFFERS, Core, appending, beat
 
 LONG = 15.0
 
@@ -144,9 +144,9 @@ async def test_a_job_claimed_while_its_client_went_is_handed_back(
 ) -> None:
     claim, reached, go_on = core.leases.claim, asyncio.Event(), asyncio.Event()
 
-    async def slow(holder: Holder) -> Assignment | None:
+    async def slow(holder: Holder, *, is_alone: bool) -> Assignment | None:
         reached.set()
-        assignment = await claim(holder)
+        assignment = await claim(holder, is_alone=is_alone)
         await go_on.wait()
         return assignment
 
@@ -168,7 +168,7 @@ async def test_a_job_whose_client_goes_in_the_moment_of_the_answer_is_handed_bac
     core: Core, person: Person, runner: Runner
 ) -> None:
     task = await runner.held()
-    waiter = core.dispatcher.waiters.next_idle()
+    waiter = core.dispatcher.waiters.next_idle(OFFERS)
     assert waiter is not None
     answer = waiter.answer
 
@@ -191,8 +191,8 @@ async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
     """Else it would be told of a lease that is handed back in the next moment."""
     claim, reached, go_on = core.leases.claim, asyncio.Event(), asyncio.Event()
 
-    async def slow(holder: Holder) -> Assignment | None:
-        assignment = await claim(holder)
+    async def slow(holder: Holder, *, is_alone: bool) -> Assignment | None:
+        assignment = await claim(holder, is_alone=is_alone)
         reached.set()
         await go_on.wait()
         return assignment
@@ -393,10 +393,10 @@ async def test_matching_survives_a_database_that_fails_for_a_while(
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.001)
     claim, failures = core.leases.claim, iter([ConnectionError("busy"), OSError("full")])
 
-    async def unsteady(holder: Holder) -> Assignment | None:
+    async def unsteady(holder: Holder, *, is_alone: bool) -> Assignment | None:
         for failure in failures:
             raise failure
-        return await claim(holder)
+        return await claim(holder, is_alone=is_alone)
 
     monkeypatch.setattr(core.leases, "claim", unsteady)
     await core.submit(person)

@@ -2,7 +2,8 @@ import pytest
 
 from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
-from projectw_server.jobs.leases import Holder
+from projectw_server.events.signals import RunnerNews
+from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, NotFound, SessionLost, Unauthorized
 
 from ..core import HEARTBEAT_SECONDS, LEASE_SECONDS, MAX_ATTEMPTS, Core, beat
@@ -37,7 +38,7 @@ async def test_a_second_registration_takes_over_at_once(core: Core, person: Pers
     held = await core.claim(former)
     await core.leases.beat(former, beat(held))
     news: list[str] = []
-    core.fleet.on_news.append(news.append)
+    core.signals.on(RunnerNews, lambda signal: news.append(signal.runner_id))
     latter = await core.register(runner)
     assert news == [runner.id]
     with pytest.raises(SessionLost):

@@ -3,16 +3,19 @@ import asyncio
 import pytest
 
 from projectw_server.dispatch.waiters import Waiter, Waiters
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Assignment
 
 JOB = Assignment("job", 1, "a.wav", 1, "", JobSettings(), None, None, 0, 0.0, [])
 
 
-def idle(runner: str, session: str = "s") -> Waiter:
+SOME = ("*", "tiny")
+
+
+def idle(runner: str, session: str = "s", offers: tuple[str, ...] = SOME) -> Waiter:
     waiter = Waiter(runner, session)
-    waiter.holder = Holder(runner, session, runner, "1")
+    waiter.holder = Holder(runner, session, runner, "1", offers)
     return waiter
 
 
@@ -21,11 +24,22 @@ async def test_the_idle_runner_that_has_waited_longest_is_next() -> None:
     first, second, working = idle("a"), idle("b"), Waiter("c", "s", "job")
     for each in (working, first, second):
         waiters.add(each)
-    assert waiters.next_idle() is first
+    assert waiters.next_idle(SOME) is first
     first.answer()
-    assert waiters.next_idle() is second
+    assert waiters.next_idle(SOME) is second
     waiters.remove(second)
-    assert waiters.next_idle() is None
+    assert waiters.next_idle(SOME) is None
+
+
+async def test_idle_runners_are_told_apart_by_what_they_offer() -> None:
+    waiters = Waiters()
+    small, large = idle("a"), idle("b", offers=("*", "large-v3"))
+    for each in (small, large, Waiter("c", "s", "job")):
+        waiters.add(each)
+    assert waiters.idle_offers() == {SOME, ("*", "large-v3")}
+    assert waiters.next_idle(("*", "large-v3")) is large
+    large.answer()
+    assert waiters.idle_offers() == {SOME}
 
 
 async def test_a_newer_heartbeat_ends_the_older_one_of_its_session_only() -> None:

@@ -10,8 +10,8 @@ import pytest
 from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
 from projectw_server.jobs import feed
+from projectw_server.jobs.claiming import Holder
 from projectw_server.jobs.feed import DELETIONS_KEPT_SECONDS
-from projectw_server.jobs.leases import Holder
 from projectw_shared.events import EventName, ServerSentEvent
 from projectw_shared.messages import Hello, Job, JobDeleted, SegmentsAdded
 from projectw_shared.transcripts import Segment
@@ -156,7 +156,7 @@ async def test_change_numbers_grow_from_event_to_event(core: Core, person: Perso
 
 
 async def current(core: Core) -> int:
-    return int((await core.database.rows("SELECT value FROM counters WHERE name = 'change'"))[0]["value"])
+    return int((await core.database.rows("SELECT max(change) AS last FROM feeds"))[0]["last"] or 0)
 
 
 async def test_progress_carries_no_number(core: Core, person: Person, holder: Holder) -> None:

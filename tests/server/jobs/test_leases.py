@@ -10,7 +10,7 @@ import pytest
 
 from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
-from projectw_server.jobs.leases import Holder, NotFree
+from projectw_server.jobs.claiming import Holder, NotFree
 from projectw_server.settings import ServerSettings
 from projectw_shared.errors import Gap, LeaseLost
 from projectw_shared.messages import Assignment, Result
@@ -239,7 +239,7 @@ async def test_only_the_session_that_holds_the_lease_may_use_it(
     stranger = await core.holder("stranger")
     for who, what in (
         (stranger, beat(held)),
-        (Holder(holder.runner_id, stranger.session, "gpu", "1"), beat(held)),
+        (Holder(holder.runner_id, stranger.session, "gpu", "1", holder.offers), beat(held)),
         (holder, beat(held).__class__(held.id, held.lease + 1, 0.0)),
         (holder, beat(held).__class__("nothing", held.lease, 0.0)),
     ):
@@ -438,7 +438,7 @@ async def test_a_restart_gives_every_held_job_a_full_lease(
 ) -> None:
     core.clock.advance(LEASE_SECONDS * 10)
     restarted = Core(database, core.clock)
-    await restarted.leases.renew_all()
+    assert await restarted.leases.expire() == 0
     core.clock.advance(LEASE_SECONDS - 1)
     assert await restarted.leases.expire() == 0
     assert await restarted.leases.beat(holder, beat(held)) is False
@@ -455,8 +455,10 @@ async def test_memory_of_renewals_ends_with_the_leases(core: Core, person: Perso
         await (core.jobs.delete(person, job.id) if n % 2 else core.leases.hand_back(job.id, held.lease))
         core.clock.advance(1)
     core.clock.advance(LEASE_SECONDS * 2)
-    await core.leases.expire()
-    assert core.leases._renewals == {}
+    for _ in range(2):
+        await core.leases.expire()
+    assert core.leases._renewals._known == {}
+    assert core.leases._watch._seen == {}
 
 
 async def test_a_lease_that_ends_during_its_renewal_is_lost(

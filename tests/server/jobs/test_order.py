@@ -2,15 +2,24 @@
 
 from collections import Counter
 
+import pytest
+
 from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs import order
+from projectw_server.jobs.claiming import Holder
 from projectw_server.jobs.order import cost
 from projectw_shared.messages import Job
 
 from ..core import Core, beat
 
 MINUTE = 60
+
+
+@pytest.fixture(autouse=True)
+def always_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the virtual time be exact also where several servers share it."""
+    monkeypatch.setattr(order, "SHARED_PAUSE_SECONDS", 0.0)
 
 
 async def serve_all(core: Core, holder: Holder, most: int = 1000) -> list[str]:

@@ -1,5 +1,5 @@
 from projectw_server.accounts.principals import Person
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_server.jobs.progress import Progress
 
 from ..core import Core, appending, beat

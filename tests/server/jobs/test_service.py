@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from projectw_server.accounts.principals import Person
-from projectw_server.jobs.leases import Holder
+from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import Forbidden, IllegalMove, Invalid, KeyReused, NotFinished, NotFound
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import JobList
