@@ -136,6 +136,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         clock,
         heartbeat_seconds=settings.beat_seconds,
         lease_seconds=settings.lease_seconds,
+        max_failures_in_row=settings.max_failures_in_row,
     )
     passwords = Passwords()
     receiving = Receiving(store, settings)

@@ -50,6 +50,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How long a runner may be silent before its job is given to another."""
     max_attempts: PositiveCount = 3
     """How often a job is tried when its runners vanish or fail."""
+    max_failures_in_row: PositiveCount = 5
+    """After how many jobs that failed one after another a runner gets no more, until an admin looks."""
     metrics_token: str | None = None
     """A bearer token with which Prometheus may read /metrics; admins may always."""
     metrics_token_file: Path | None = None

@@ -159,7 +159,10 @@ class CreatedRunner(Struct, frozen=True):
 
 
 class RunnerInfo(Struct, frozen=True):
-    """What an admin sees of a runner. ``job`` is the id of the one that it holds."""
+    """What an admin sees of a runner. ``job`` is the id of the one that it holds.
+
+    ``cordon_reason`` says why the server has cordoned it by itself, if it has.
+    """
 
     id: str
     name: str
@@ -173,6 +176,7 @@ class RunnerInfo(Struct, frozen=True):
     job: str | None
     last_seen: datetime | None
     created_at: datetime
+    cordon_reason: str | None = None
 
 
 class RunnerList(Struct, frozen=True):

@@ -29,6 +29,7 @@ from projectw_shared.transcripts import Segment
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 15.0
 MAX_ATTEMPTS = 3
+MAX_FAILURES_IN_ROW = 4
 OFFERS = offers_of(["tiny"], "cpu")
 
 
@@ -74,6 +75,7 @@ class Core:
             self.clock,
             heartbeat_seconds=HEARTBEAT_SECONDS,
             lease_seconds=LEASE_SECONDS,
+            max_failures_in_row=MAX_FAILURES_IN_ROW,
         )
         self.roster = Roster(database, self.presence, self.clock)
         self.dispatcher = Dispatcher(
@@ -100,10 +102,13 @@ class Core:
         )
         return RunnerIdentity(runner_id, name)
 
-    async def register(self, runner: RunnerIdentity) -> Holder:
-        registration = Registration(runner.name, "1.0", "fake", "cpu", ["tiny"])
+    async def register(
+        self, runner: RunnerIdentity, models: list[str] | None = None, device: str = "cpu"
+    ) -> Holder:
+        models = ["tiny"] if models is None else models
+        registration = Registration(runner.name, "1.0", "fake", device, models)
         registered = await self.fleet.register(runner, registration)
-        return Holder(runner.id, registered.session, runner.name, "1.0", OFFERS)
+        return Holder(runner.id, registered.session, runner.name, "1.0", offers_of(models, device))
 
     async def holder(self, name: str = "gpu") -> Holder:
         """A runner with a registration."""
@@ -117,9 +122,10 @@ class Core:
         name: str = "talk.wav",
         priority: int = 0,
         key: str | None = None,
+        settings: JobSettings | None = None,
     ) -> Job:
         recording = Recording(new_id(), name, "audio/wav", size, "0" * 64)
-        return await self.jobs.submit(person, recording, JobSettings(priority=priority), key)
+        return await self.jobs.submit(person, recording, settings or JobSettings(priority=priority), key)
 
     async def claim(self, holder: Holder) -> Assignment:
         assignment = await self.leases.claim(holder)

@@ -17,7 +17,8 @@ class Person:
 
 @dataclass(frozen=True)
 class RunnerIdentity:
-    """A runner, known by its token."""
+    """A runner, known by its token. ``failures_in_row`` are the jobs that have just failed there."""
 
     id: str
     name: str
+    failures_in_row: int = 0

@@ -52,8 +52,10 @@ class RunnerTokens:
 
     async def identify(self, token: str) -> RunnerIdentity | None:
         """Return the runner that ``token`` belongs to."""
-        row = await self._database.row("SELECT id, name FROM runners WHERE token_hash = $1", _hash(token))
-        return RunnerIdentity(row["id"], row["name"]) if row else None
+        row = await self._database.row(
+            "SELECT id, name, failures_in_row FROM runners WHERE token_hash = $1", _hash(token)
+        )
+        return RunnerIdentity(**row) if row else None
 
     async def list(self) -> list[KnownRunner]:
         """Return every runner's account, the oldest first."""

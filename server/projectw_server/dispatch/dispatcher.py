@@ -169,7 +169,9 @@ class Dispatcher:
 
     async def finish(self, runner: RunnerIdentity, job_id: str, result: Result) -> None:
         """Take a job's result; the held heartbeat of its runner, if any, is answered."""
-        await self._leases.finish(runner.id, job_id, result)
+        job = await self._leases.finish(runner.id, job_id, result)
+        if job is not None:
+            await self._fleet.judge(runner, job, result)
 
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
         """End a session, and its held heartbeat with it."""

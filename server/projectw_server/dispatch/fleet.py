@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import structlog
 
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.clock import Clock, moment
@@ -16,11 +17,27 @@ from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.needs import offers_of
 from projectw_shared.errors import NotFound, SessionLost, Unauthorized
 from projectw_shared.ids import new_id
-from projectw_shared.messages import Registered, Registration, RunnerInfo, RunnerList
+from projectw_shared.messages import Registered, Registration, Result, RunnerInfo, RunnerList
+from projectw_shared.text import safe
 
 TAKEN_OVER = (
     "Another registration with this runner's token has taken over; give each runner a token of its own"
 )
+
+NOT_ITS_FAULT = frozenset(
+    (
+        "audio-corrupt",
+        "audio-missing",
+        "no-audio",
+        "unsupported-media",
+        "media-limits",
+        "too-long",
+        "cancelled",
+    )
+)
+"""Codes of errors for which another runner would do no better."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Fleet:
@@ -36,7 +53,9 @@ class Fleet:
         *,
         heartbeat_seconds: float,
         lease_seconds: float,
+        max_failures_in_row: int,
     ) -> None:
+        self._max_failures_in_row = max_failures_in_row
         self._database = database
         self._leases = leases
         self._presence = presence
@@ -91,6 +110,28 @@ class Fleet:
             [[runner_id, at] for runner_id, at in sorted(seen.items())],
         )
 
+    async def judge(self, runner: RunnerIdentity, job: Row, result: Result) -> None:
+        """Count what failed at a runner in a row, and cordon one that fails at everything.
+
+        What lies in the recording is not the runner's fault, and one job that is tried there again counts once.
+        """
+        if result.error is None:
+            if runner.failures_in_row:
+                await self._database.rows("UPDATE runners SET failures_in_row = 0 WHERE id = $1", runner.id)
+            return
+        if result.error.code in NOT_ITS_FAULT or job["failed_runner_id"] == runner.id:
+            return
+        row = await self._database.row(
+            "UPDATE runners SET failures_in_row = failures_in_row + 1 WHERE id = $1 RETURNING *", runner.id
+        )
+        if row is None or row["failures_in_row"] < self._max_failures_in_row or row["cordoned"]:
+            return
+        reason = (
+            f"{row['failures_in_row']} jobs in a row failed here, the last with {safe(result.error.code)}"
+        )
+        await self._change(runner.id, cordoned=True, cordon_reason=reason)
+        _log.warning("runner cordoned", runner=runner.id, reason=reason)
+
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
         """End a session; a job that it holds is handed back and costs no attempt."""
 
@@ -124,18 +165,22 @@ class Fleet:
 
     async def cordon(self, runner_id: str, *, cordoned: bool) -> RunnerInfo:
         """Give the runner no new jobs, or give it jobs again."""
-        return await self._change(runner_id, "cordoned", cordoned)
+        if cordoned:
+            return await self._change(runner_id, cordoned=True)
+        return await self._change(runner_id, cordoned=False, cordon_reason=None, failures_in_row=0)
 
     async def drain(self, runner_id: str) -> RunnerInfo:
         """Let the runner finish what it holds, unregister and exit."""
-        return await self._change(runner_id, "draining", True)
+        return await self._change(runner_id, draining=True)
 
-    async def _change(self, runner_id: str, column: str, value: bool) -> RunnerInfo:
+    async def _change(self, runner_id: str, **columns: Any) -> RunnerInfo:
+        assignments = ", ".join(f"{name} = ${n}" for n, name in enumerate(columns, start=2))
+
         async def work(transaction: Transaction) -> RunnerInfo:
             row = await transaction.row(
-                f"UPDATE runners SET {column} = $2 WHERE id = $1 RETURNING *",  # noqa: S608  a column of ours
+                f"UPDATE runners SET {assignments} WHERE id = $1 RETURNING *",  # noqa: S608  names of ours
                 runner_id,
-                value,
+                *columns.values(),
             )
             if row is None:
                 raise NotFound("There is no such runner")
@@ -164,6 +209,7 @@ class Fleet:
             name=row["name"],
             online=self._presence.is_online(row["id"], row["session"], row["last_seen_at"], now),
             cordoned=bool(row["cordoned"]),
+            cordon_reason=row["cordon_reason"],
             draining=bool(row["draining"]),
             version=row["version"],
             engine=row["engine"],

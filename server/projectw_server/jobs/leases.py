@@ -158,13 +158,14 @@ class Leases:
         self._renewals.written(job_id, mark.lease, mark.until)
         self._watch.note(job_id, mark, mark.until - self._lease_seconds)
 
-    async def finish(self, runner_id: str, job_id: str, result: Result) -> None:
-        """Take a result; one that was taken before, known by its lease, changes nothing.
+    async def finish(self, runner_id: str, job_id: str, result: Result) -> Row | None:
+        """Take a result and return the job's row as it was before.
 
-        Raises LeaseLost if the lease is not valid, Gap if the number of segments is not the one stored.
+        One that was taken before, known by its lease, changes nothing, and None is returned. Raises LeaseLost if
+        the lease is not valid, Gap if the number of segments is not the one stored.
         """
 
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: Transaction) -> Row | None:
             row = await transaction.row(
                 "SELECT * FROM jobs WHERE id = $1 AND lease = $2 AND runner_id = $3"
                 " AND state IN ('assigned', 'running') FOR UPDATE",
@@ -175,7 +176,7 @@ class Leases:
             if row is None:
                 # Looked up only now: a lease that still counts has not been delivered under.
                 if await self._was_delivered(transaction, runner_id, job_id, result.lease):
-                    return
+                    return None
                 raise LeaseLost("This lease is no longer valid; drop the job")
             await self._end(transaction, row, result)
             await transaction.rows(
@@ -185,9 +186,11 @@ class Leases:
                 runner_id,
             )
             self._moves.tell_runner(transaction, job_id)
+            return row
 
-        await self._database.transaction(work)
+        before = await self._database.transaction(work)
         self._renewals.forget(job_id)
+        return before
 
     @staticmethod
     async def _was_delivered(statements: Statements, runner_id: str, job_id: str, lease: int) -> bool:

@@ -1,12 +1,21 @@
 import pytest
 
-from projectw_server.accounts.principals import Person
+from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.db import Database
 from projectw_server.events.signals import RunnerNews
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, NotFound, SessionLost, Unauthorized
+from projectw_shared.messages import Assignment, Result, ResultError
 
-from ..core import HEARTBEAT_SECONDS, LEASE_SECONDS, MAX_ATTEMPTS, Core, beat
+from ..core import (
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    MAX_ATTEMPTS,
+    MAX_FAILURES_IN_ROW,
+    OFFERS,
+    Core,
+    beat,
+)
 
 
 async def test_a_registration_tells_the_rhythm_and_is_seen(core: Core) -> None:
@@ -143,3 +152,60 @@ async def test_a_silent_runner_goes_offline_and_keeps_its_job_until_the_lease_en
     (seen,) = (await core.fleet.overview()).runners
     assert (seen.online, seen.job) == (False, None)
     assert seen.last_seen is not None
+
+
+async def test_a_runner_that_fails_at_everything_is_cordoned_and_says_why(core: Core, person: Person) -> None:
+    runner = await core.runner()
+    await core.register(runner)
+    for _ in range(MAX_FAILURES_IN_ROW):
+        assert not (await core.fleet.overview()).runners[0].cordoned
+        await fail_one(core, person, runner.id, "out-of-memory")
+    (info,) = (await core.fleet.overview()).runners
+    assert info.cordoned
+    assert (
+        info.cordon_reason == f"{MAX_FAILURES_IN_ROW} jobs in a row failed here, the last with out-of-memory"
+    )
+    assert (await core.fleet.cordon(runner.id, cordoned=False)).cordon_reason is None
+    await fail_one(core, person, runner.id, "out-of-memory")
+    assert not (await core.fleet.overview()).runners[0].cordoned
+
+
+async def test_a_success_in_between_a_bad_recording_and_a_second_try_do_not_count(
+    core: Core, person: Person
+) -> None:
+    runner = await core.runner()
+    holder = await core.register(runner)
+    for _ in range(MAX_FAILURES_IN_ROW):
+        await fail_one(core, person, runner.id, "no-audio")
+    for _ in range(MAX_FAILURES_IN_ROW - 1):
+        await fail_one(core, person, runner.id, "runner-error")
+    await core.submit(person)
+    held = await core.claim(holder)
+    await core.dispatcher.finish(await known(core, runner.id), held.id, Result(held.lease, next=0))
+    await core.submit(person)
+    for _ in range(MAX_ATTEMPTS):
+        await fail_held(core, runner.id, await core.claim(holder), "runner-error", retryable=True)
+    assert (await known(core, runner.id)).failures_in_row == 1
+    assert not (await core.fleet.overview()).runners[0].cordoned
+
+
+async def known(core: Core, runner_id: str) -> RunnerIdentity:
+    row = await core.database.row("SELECT id, name, failures_in_row FROM runners WHERE id = $1", runner_id)
+    assert row is not None
+    return RunnerIdentity(**row)
+
+
+async def fail_one(core: Core, person: Person, runner_id: str, code: str) -> None:
+    await core.submit(person)
+    row = await core.database.row("SELECT session FROM runners WHERE id = $1", runner_id)
+    assert row is not None
+    await fail_held(
+        core, runner_id, await core.claim(Holder(runner_id, row["session"], "gpu", "1", OFFERS)), code
+    )
+
+
+async def fail_held(
+    core: Core, runner_id: str, held: Assignment, code: str, *, retryable: bool = False
+) -> None:
+    error = ResultError(code, "It broke", retryable=retryable)
+    await core.dispatcher.finish(await known(core, runner_id), held.id, Result(held.lease, error=error))
