@@ -29,10 +29,11 @@ from projectw_server.clock import Clock
 from projectw_server.db import Database
 from projectw_server.db.failures import translated
 from projectw_server.dispatch.dispatcher import Dispatcher
+from projectw_server.dispatch.estimating import Estimating
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.office import Office
 from projectw_server.dispatch.presence import WRITTEN_EVERY, Presence
-from projectw_server.dispatch.roster import REFRESHED_EVERY, Roster
+from projectw_server.dispatch.roster import FORECAST_EVERY, REFRESHED_EVERY, Roster
 from projectw_server.dispatch.sweeper import CHECKPOINT_EVERY, DELETIONS_EVERY, LEASES_EVERY, Sweeper, every
 from projectw_server.events.bus import Bus
 from projectw_server.events.relay import PostgresRelay
@@ -41,6 +42,7 @@ from projectw_server.jobs.echo import Echo
 from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.moves import Moves
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.service import Jobs
 from projectw_server.jobs.transcripts import Transcripts
@@ -103,13 +105,14 @@ def duties(
         "sweep": every(LEASES_EVERY, sweeper.sweep, "leases"),
         "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
         "presence": every(WRITTEN_EVERY, services.fleet.write_presence, "presence"),
+        "echo": services.echo.run(),
         "roster": every(REFRESHED_EVERY, services.roster.refresh, "roster"),
+        "forecast": every(FORECAST_EVERY, services.roster.forecast, "forecast"),
         "orphans": Sweeping(store, services.jobs.known, clears_incoming=database.is_shared).run(),
     }
     if isinstance(services.relay, PostgresRelay):
         found |= {
             "relay": services.relay.run(),
-            "echo": services.echo.run(),
             "feed": feed.watch(),
         }
     else:
@@ -119,15 +122,13 @@ def duties(
 
 def assemble(settings: ServerSettings, database: Database, store: FolderStore) -> Services:
     """Return the services over ``database`` and ``store``, wired to one another."""
-    clock, bus, progress = Clock(), Bus(), Progress()
+    clock, bus, outlook = Clock(), Bus(), Outlook(Progress())
     relay = PostgresRelay(database.connect) if database.is_shared else NoRelay()
     signals = Signals(relay)
-    moves = Moves(
-        clock=clock, bus=bus, signals=signals, progress=progress, max_attempts=settings.max_attempts
-    )
+    moves = Moves(clock=clock, bus=bus, signals=signals, outlook=outlook, max_attempts=settings.max_attempts)
     leases = Leases(database, moves, clock, lease_seconds=settings.lease_seconds)
     presence = Presence(settings.beat_seconds)
-    roster = Roster(database, presence, clock)
+    roster = Roster(database, presence, outlook, clock)
     fleet = Fleet(
         database,
         leases,
@@ -140,9 +141,10 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     )
     passwords = Passwords()
     receiving = Receiving(store, settings)
-    jobs_of_users = Jobs(database, moves, progress, clock)
-    feed = Feed(database, bus, progress, clock)
+    jobs_of_users = Jobs(database, moves, outlook, clock)
+    feed = Feed(database, bus, outlook, clock)
     echo = Echo(database, moves, bus, clock)
+    roster.on_change.append(echo.show_waiting)
     if isinstance(relay, PostgresRelay):
         relay.on_signal(signals.tell_here)
         signals.on(Changed, feed.hear)
@@ -162,6 +164,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         bus=bus,
         fleet=fleet,
         roster=roster,
+        estimating=Estimating(database, roster, outlook),
         relay=relay,
         echo=echo,
         sweeper=Sweeper(leases, Office(database, "sweeper", clock)),

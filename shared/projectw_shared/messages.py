@@ -81,11 +81,22 @@ class JobError(Struct, frozen=True):
     message: Annotated[str, Meta(max_length=2000)]
 
 
+class WaitingFor(Struct, frozen=True):
+    """Why a queued job waits: a stable code, and words for the person who waits.
+
+    ``busy``: its turn will come; ``no-runner``, ``no-capable-runner``, ``offline``, ``cordoned``: nobody can do it now.
+    """
+
+    code: str
+    message: str
+
+
 class Job(Struct, frozen=True):
     """A recording on its way to text.
 
     ``position`` is the place in the queue, 1 for the next, null when the job does not wait. ``attempts``
-    counts assignments, less those handed back. ``revision`` is the change number of the last durable change.
+    counts assignments, less those handed back. ``eta`` is the seconds until the job is done, null while nobody can
+    know. ``waiting`` says what a queued job waits for. ``revision`` is the change number of the last durable change.
     """
 
     id: str
@@ -106,11 +117,39 @@ class Job(Struct, frozen=True):
     started_at: datetime | None
     finished_at: datetime | None
     revision: int
+    waiting: WaitingFor | None = None
 
 
 class JobList(Struct, frozen=True):
     jobs: list[Job]
     next_cursor: str | None
+
+
+class EstimateWish(Struct, frozen=True):
+    """A recording that somebody thinks of submitting: its length in seconds, or its size in bytes."""
+
+    duration: Seconds | None = None
+    bytes: Count | None = None
+    settings: JobSettings = JobSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse one of which nothing is known."""
+        if self.duration is None and self.bytes is None:
+            raise ValueError("an estimate needs the recording's duration in seconds or its size in bytes")
+
+
+class Estimate(Struct, frozen=True):
+    """What would become of a job that is submitted now; null where nobody can know.
+
+    ``position`` is its place in the queue; it would begin in ``begins_in`` seconds and be done in ``eta``, at one of
+    ``runners`` that are there and can do it. ``waiting`` says why nobody could do it, if so.
+    """
+
+    position: int
+    begins_in: float | None
+    eta: float | None
+    runners: int
+    waiting: WaitingFor | None
 
 
 class SegmentList(Struct, frozen=True):

@@ -19,6 +19,7 @@ JOB_RETRY = "/api/jobs/{id}/retry"
 JOB_SEGMENTS = "/api/jobs/{id}/segments"
 JOB_TRANSCRIPT = "/api/jobs/{id}/transcript"
 JOB_AUDIO = "/api/jobs/{id}/audio"
+ESTIMATE = "/api/estimate"
 EVENTS = "/api/events"
 
 RUNNERS = "/api/runners"

@@ -18,6 +18,7 @@ from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import offers_of
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.service import Jobs, Recording
 from projectw_server.jobs.transcripts import Transcripts
@@ -54,18 +55,19 @@ class Core:
         self.clock = clock or SetClock()
         self.bus = Bus()
         self.progress = Progress()
+        self.outlook = Outlook(self.progress)
         self.signals = Signals(relay or NoRelay())
         self.moves = Moves(
             clock=self.clock,
             bus=self.bus,
             signals=self.signals,
-            progress=self.progress,
+            outlook=self.outlook,
             max_attempts=MAX_ATTEMPTS,
         )
         self.leases = Leases(database, self.moves, self.clock, lease_seconds=LEASE_SECONDS)
-        self.jobs = Jobs(database, self.moves, self.progress, self.clock)
+        self.jobs = Jobs(database, self.moves, self.outlook, self.clock)
         self.transcripts = Transcripts(database)
-        self.feed = Feed(database, self.bus, self.progress, self.clock)
+        self.feed = Feed(database, self.bus, self.outlook, self.clock)
         self.presence = Presence(HEARTBEAT_SECONDS)
         self.fleet = Fleet(
             database,
@@ -77,7 +79,7 @@ class Core:
             lease_seconds=LEASE_SECONDS,
             max_failures_in_row=MAX_FAILURES_IN_ROW,
         )
-        self.roster = Roster(database, self.presence, self.clock)
+        self.roster = Roster(database, self.presence, self.outlook, self.clock)
         self.dispatcher = Dispatcher(
             self.leases, self.fleet, self.roster, self.signals, heartbeat_seconds=HEARTBEAT_SECONDS
         )

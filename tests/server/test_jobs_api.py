@@ -23,10 +23,10 @@ from .conftest import KnownRunner, MakeUser, SignedIn
 JOB_FIELDS = {
     "id", "file_name", "bytes", "duration", "state", "cancel_requested", "progress", "position", "eta", "settings",
     "language", "runner", "attempts", "error", "created_at", "started_at", "finished_at", "revision",
+    "waiting",
 }  # fmt: skip
 SETTING_FIELDS = {
     "model", "language", "task", "word_timestamps", "initial_prompt", "temperature", "beam_size", "vad", "priority",
-    "device",
 }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ def test_a_job_carries_every_field_of_the_contract_absent_ones_as_null() -> None
     assert set(document) == {
         "id", "file_name", "bytes", "duration", "state", "cancel_requested", "progress", "position", "eta", "settings",
         "language", "runner", "attempts", "error", "created_at", "started_at", "finished_at", "revision",
+        "waiting",
     }  # fmt: skip
     assert document["runner"] is None
     assert document["state"] == "queued"

@@ -9,6 +9,7 @@ from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
 from projectw_server.dispatch.dispatcher import Dispatcher
+from projectw_server.dispatch.estimating import Estimating
 from projectw_server.dispatch.fleet import Fleet
 from projectw_server.dispatch.roster import Roster
 from projectw_server.dispatch.sweeper import Sweeper
@@ -44,6 +45,7 @@ class Services:
     bus: Bus
     fleet: Fleet
     roster: Roster
+    estimating: Estimating
     dispatcher: Dispatcher
     sweeper: Sweeper
     relay: Relay

@@ -14,7 +14,7 @@ from projectw_shared import routes
 from projectw_shared.errors import Invalid
 from projectw_shared.formats import FORMATS, MEDIA_TYPES
 from projectw_shared.jobs import JobState
-from projectw_shared.messages import Job, JobList, SegmentList
+from projectw_shared.messages import Estimate, EstimateWish, Job, JobList, SegmentList
 
 doors = Doors("jobs")
 
@@ -98,6 +98,13 @@ async def get_audio(person: Person, id: str) -> Response:
     return await send_recording(
         recording, file_name=row["file_name"], media_type=row["media_type"], sha256=row["sha256"]
     )
+
+
+@doors.door("POST", routes.ESTIMATE, Who.USER, takes=EstimateWish, gives=Estimate)
+async def estimate(person: Person, body: EstimateWish) -> Estimate:
+    """Say what would become of a recording that is submitted now; nothing is uploaded or kept."""
+    services().jobs.check_settings(person, body.settings)
+    return await services().estimating.estimate(person, body)
 
 
 def _states(text: str | None) -> list[JobState]:

@@ -172,6 +172,7 @@ class Dispatcher:
         job = await self._leases.finish(runner.id, job_id, result)
         if job is not None:
             await self._fleet.judge(runner, job, result)
+            await self._roster.learn(job, result)
 
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
         """End a session, and its held heartbeat with it."""

@@ -1,4 +1,4 @@
-"""Progress that other servers have heard of, shown to those who watch here."""
+"""Momentary news, shown to those who watch here: progress that other servers have heard of, and why jobs wait."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ from projectw_server.db import Database
 from projectw_server.events.bus import Bus
 from projectw_server.events.signals import Progressed
 from projectw_server.jobs.moves import Moves
+from projectw_server.jobs.order import positions
 
 MOST_AT_ONCE = 200
 RETRY_SECONDS = 1.0
@@ -17,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Echo:
-    """Keeps what was heard, and sends the jobs that somebody watches."""
+    """Keeps what was heard, and sends the jobs that somebody watches, as they are now."""
 
     def __init__(self, database: Database, moves: Moves, bus: Bus, clock: Clock) -> None:
         self._database = database
@@ -25,6 +26,7 @@ class Echo:
         self._bus = bus
         self._clock = clock
         self._due: set[str] = set()
+        self._owners_due: set[str] = set()
         self._wake = asyncio.Event()
 
     def hear(self, signal: Progressed) -> None:
@@ -34,16 +36,26 @@ class Echo:
             self._due.add(signal.job_id)
             self._wake.set()
 
+    def show_waiting(self) -> None:
+        """Send the waiting jobs of those who watch: what they wait for may have changed."""
+        self._owners_due.update(self._bus.watched())
+        if self._owners_due:
+            self._wake.set()
+
     async def run(self) -> None:
         """Send for as long as the server lives."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             ids = [self._due.pop() for _ in range(min(len(self._due), MOST_AT_ONCE))]
-            if self._due:
+            owner = self._owners_due.pop() if self._owners_due else None
+            if self._due or self._owners_due:
                 self._wake.set()
             try:
-                await self._show(ids)
+                if ids:
+                    await self._show(ids)
+                if owner is not None:
+                    await self._show_waiting(owner)
             except Exception:  # noqa: BLE001  nobody waits for this task; the next progress is shown again
                 _log.exception("progress could not be shown")
                 await asyncio.sleep(RETRY_SECONDS)
@@ -54,4 +66,14 @@ class Echo:
             f"SELECT * FROM jobs WHERE id IN ({marks}) AND state IN ('assigned', 'running')",  # noqa: S608  marks only
             *ids,
         ):
-            self._moves.show_progress(row)
+            self._moves.show(row)
+
+    async def _show_waiting(self, owner_id: str) -> None:
+        rows = await self._database.rows(
+            "SELECT * FROM jobs WHERE state = 'queued' AND owner_id = $1 ORDER BY rank, start_tag, id LIMIT $2",
+            owner_id,
+            MOST_AT_ONCE,
+        )
+        places = await positions(self._database, rows)
+        for row in rows:
+            self._moves.show(row, places.get(row["id"]))

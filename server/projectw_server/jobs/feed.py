@@ -13,7 +13,7 @@ from projectw_server.db import Database, Row, Transaction
 from projectw_server.events.bus import Bus
 from projectw_server.events.signals import Changed, Missed
 from projectw_server.jobs.order import positions
-from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.records import to_job
 from projectw_shared.events import EventName, ServerSentEvent
 from projectw_shared.messages import Hello, JobDeleted, SegmentsAdded
@@ -38,10 +38,10 @@ _log = structlog.get_logger(__name__)
 class Feed:
     """Streams of events, each of one user."""
 
-    def __init__(self, database: Database, bus: Bus, progress: Progress, clock: Clock) -> None:
+    def __init__(self, database: Database, bus: Bus, outlook: Outlook, clock: Clock) -> None:
         self._database = database
         self._bus = bus
-        self._progress = progress
+        self._outlook = outlook
         self._clock = clock
         self._due = asyncio.Event()
 
@@ -115,9 +115,10 @@ class Feed:
             return {}
         marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
         rows = await self._database.rows(f"SELECT * FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
-        places = await positions(self._database, rows)
+        places, now = await positions(self._database, rows), self._clock.now()
         return {
-            row["id"]: msgspec.json.encode(to_job(row, self._progress, places.get(row["id"]))) for row in rows
+            row["id"]: msgspec.json.encode(to_job(row, self._outlook, places.get(row["id"]), now))
+            for row in rows
         }
 
     async def _added(self, user_id: str, after: int, until: int) -> deque[Row]:

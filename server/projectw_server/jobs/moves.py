@@ -14,7 +14,7 @@ from projectw_server.events.bus import Bus
 from projectw_server.events.signals import Changed, JobNews, Progressed, Queued, Signals
 from projectw_server.jobs.lifecycle import Event, Standing, advance
 from projectw_server.jobs.order import positions
-from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.records import standing_of, to_job
 from projectw_server.jobs.transcripts import append
 from projectw_shared.errors import IllegalMove
@@ -39,10 +39,11 @@ class Moves:
     """Moves jobs from state to state and tells those who watch or wait."""
 
     def __init__(
-        self, *, clock: Clock, bus: Bus, signals: Signals, progress: Progress, max_attempts: int
+        self, *, clock: Clock, bus: Bus, signals: Signals, outlook: Outlook, max_attempts: int
     ) -> None:
         self.clock = clock
-        self.progress = progress
+        self.outlook = outlook
+        self.progress = outlook.progress
         self._bus = bus
         self._signals = signals
         self._max_attempts = max_attempts
@@ -117,7 +118,7 @@ class Moves:
             # Asked again: somebody may have begun to watch before the commit, and must not miss it.
             if not self._bus.is_watched(owner):
                 return
-            job = msgspec.json.encode(to_job(row, self.progress, place))
+            job = msgspec.json.encode(to_job(row, self.outlook, place, self.clock.now()))
             self._bus.publish(owner, ServerSentEvent(EventName.JOB, job, revision - 1 if added else revision))
             if added:
                 news = msgspec.json.encode(SegmentsAdded(row["id"], added, row["segment_count"]))
@@ -130,13 +131,13 @@ class Moves:
         owner = row["owner_id"]
         told = self.progress.of(row["id"]) or 0.0
         self._signals.tell_others(Progressed(owner, row["id"], row["lease"], told))
-        self.show_progress(row)
+        self.show(row)
 
-    def show_progress(self, row: Row) -> None:
-        """Send the job, as it is, to its owner's streams at this server."""
+    def show(self, row: Row, place: int | None = None) -> None:
+        """Send the job, as it is and at its ``place`` in the queue, to its owner's streams at this server."""
         owner = row["owner_id"]
         if self._bus.is_watched(owner):
-            job = msgspec.json.encode(to_job(row, self.progress, None))
+            job = msgspec.json.encode(to_job(row, self.outlook, place, self.clock.now()))
             self._bus.publish(owner, ServerSentEvent(EventName.JOB, job), stale_key=row["id"])
 
     def announce_deleted(self, transaction: Transaction, row: Row, revision: int) -> None:

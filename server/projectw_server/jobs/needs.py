@@ -33,7 +33,7 @@ def need_of(settings: JobSettings) -> str:
         model = MULTILINGUAL
     else:
         model = ANY
-    return model if settings.device is None else f"{model}@{settings.device}"
+    return f"{model}@{settings.device}" if settings.device else model
 
 
 def offers_of(models: Sequence[str], device: str) -> tuple[str, ...]:

@@ -38,14 +38,14 @@ def cost(size: int, duration: float | None) -> float:
 
 
 async def find_place(
-    transaction: Transaction, *, owner_id: str, priority: int, size: int, duration: float | None = None
+    statements: Statements, *, owner_id: str, priority: int, size: int, duration: float | None = None
 ) -> Place:
     """Return the place of a job that is submitted now.
 
     F counts the owner's jobs that were served or still wait: one cancelled before it began gives its turn back.
     """
     rank = -priority
-    tags = await transaction.row(
+    tags = await statements.row(
         "SELECT (SELECT value FROM virtual_times WHERE rank = $2) AS served,"
         " (SELECT finish_tag FROM jobs WHERE owner_id = $1 AND rank = $2"
         " AND (state <> 'cancelled' OR started_at IS NOT NULL) ORDER BY finish_tag DESC LIMIT 1) AS own,"

@@ -5,13 +5,14 @@ import msgspec
 from projectw_server.clock import moment
 from projectw_server.db import Row
 from projectw_server.jobs.lifecycle import Standing
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Job, JobError, RunnerRef
 
 
-def to_job(row: Row, progress: Progress, position: int | None) -> Job:
-    """Return the job of ``row``, with what only memory knows of it."""
+def to_job(row: Row, outlook: Outlook, position: int | None, now: float) -> Job:
+    """Return the job of ``row``, with what only memory knows of it at ``now`` (seconds)."""
     state = JobState(row["state"])
     created_at = moment(row["created_at"])
     assert created_at is not None
@@ -22,9 +23,9 @@ def to_job(row: Row, progress: Progress, position: int | None) -> Job:
         duration=row["duration"],
         state=state,
         cancel_requested=bool(row["cancel_requested"]),
-        progress=_progress(row, state, progress),
+        progress=_progress(row, state, outlook.progress),
         position=position if state is JobState.QUEUED else None,
-        eta=progress.eta(row["id"]) if state.is_held else None,
+        eta=_eta(row, state, outlook, now),
         settings=settings_of(row),
         language=row["language"],
         runner=_runner(row),
@@ -34,6 +35,7 @@ def to_job(row: Row, progress: Progress, position: int | None) -> Job:
         started_at=moment(row["started_at"]),
         finished_at=moment(row["finished_at"]),
         revision=row["revision"],
+        waiting=outlook.why(row, position) if state is JobState.QUEUED else None,
     )
 
 
@@ -55,6 +57,12 @@ def _progress(row: Row, state: JobState, progress: Progress) -> float:
         return told
     # What is stored is what another runner would not have to do again.
     return min(1.0, row["resume_at"] / row["duration"]) if row["duration"] else 0.0
+
+
+def _eta(row: Row, state: JobState, outlook: Outlook, now: float) -> float | None:
+    if state.is_held:
+        return outlook.progress.eta(row["id"])
+    return outlook.ends_in(row["id"], now) if state is JobState.QUEUED else None
 
 
 def _runner(row: Row) -> RunnerRef | None:

@@ -14,7 +14,7 @@ from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
-from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.records import settings_of, to_job
 from projectw_shared.errors import Forbidden, Invalid, KeyReused, NotFound
 from projectw_shared.ids import is_id
@@ -36,10 +36,10 @@ class Recording:
 class Jobs:
     """The jobs of the users, each seen by its owner only."""
 
-    def __init__(self, database: Database, moves: Moves, progress: Progress, clock: Clock) -> None:
+    def __init__(self, database: Database, moves: Moves, outlook: Outlook, clock: Clock) -> None:
         self._database = database
         self._moves = moves
-        self._progress = progress
+        self._outlook = outlook
         self._clock = clock
 
     def check_settings(self, person: Person, settings: JobSettings) -> None:
@@ -177,9 +177,9 @@ class Jobs:
             *values,
         )
         page = rows[:limit]
-        places = await positions(self._database, page)
+        places, now = await positions(self._database, page), self._clock.now()
         return JobList(
-            [to_job(row, self._progress, places.get(row["id"])) for row in page],
+            [to_job(row, self._outlook, places.get(row["id"]), now) for row in page],
             _cursor_at(page[-1]["id"]) if len(rows) > limit else None,
         )
 
@@ -257,7 +257,8 @@ class Jobs:
         return {state: found.get(state.value, 0) for state in states}
 
     async def _seen(self, statements: Statements, row: Row) -> Job:
-        return to_job(row, self._progress, (await positions(statements, [row])).get(row["id"]))
+        place = (await positions(statements, [row])).get(row["id"])
+        return to_job(row, self._outlook, place, self._clock.now())
 
 
 def _cursor_at(job_id: str) -> str:
