@@ -18,7 +18,8 @@ from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
 from projectw_server.clock import moment
 from projectw_server.db import Database, DatabaseUnusable, open_database
-from projectw_server.db.opening import check_url
+from projectw_server.db.moving import NotMoved, move
+from projectw_server.db.opening import check_url, sqlite_file
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
 from projectw_shared import __version__
@@ -46,7 +47,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), Exit.CONFIGURATION)
     except ProjectWError as error:
         return _fail(error.detail, exit_code(error))
-    except (home.HomeError, DatabaseUnusable) as error:
+    except (home.HomeError, DatabaseUnusable, NotMoved) as error:
         return _fail(str(error), Exit.FAILED)
     return result if isinstance(result, int) else Exit.DONE
 
@@ -107,6 +108,45 @@ def migrate(config: Path | None) -> None:
         click.echo("The database is up to date.", err=True)
 
     _with_database(config, work)
+
+
+@group.command("migrate-database")
+@click.argument("url", metavar="POSTGRES_URL")
+@click.pass_obj
+def migrate_database(config: Path | None, url: str) -> None:
+    """Move everything from the SQLite file in data_dir to the empty database at POSTGRES_URL.
+
+    The server must be stopped. The file and the recordings stay as they are; afterwards set database_url.
+    """
+    settings = _settings(config)
+    if not settings.database.startswith("sqlite"):
+        raise click.UsageError("the configuration names no SQLite database that could be moved")
+    check_url(url)
+    if url.startswith("sqlite"):
+        raise click.UsageError(
+            "POSTGRES_URL is the address of a PostgreSQL: postgres://USER:PASSWORD@HOST/NAME"
+        )
+    source = sqlite_file(settings.database)
+    if not source.is_file():
+        raise click.ClickException(f"there is no database at {safe(str(source))}")
+
+    def told(table: str, count: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{table}: {count}  ", nl=False, err=True)
+
+    async def whole() -> dict[str, int]:
+        async with open_database(settings.database):
+            pass  # so that its tables are up to date
+        async with open_database(url) as target:
+            return await move(source, target, told)
+
+    with home.sole_server(settings.home):
+        counts = asyncio.run(whole())
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    for table, count in counts.items():
+        click.echo(f"{table}: {count}", err=True)
+    click.echo("Moved, and compared row by row. Now set server.database_url and start the server.", err=True)
 
 
 @group.group()

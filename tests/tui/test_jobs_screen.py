@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from projectw_shared.errors import IllegalMove
 from projectw_shared.jobs import JobSettings, JobState
-from projectw_shared.messages import JobError
+from projectw_shared.messages import JobError, WaitingFor
 from projectw_tui.screens.confirm import ConfirmScreen
 from projectw_tui.screens.help import HelpScreen
 from projectw_tui.screens.transcript import TranscriptScreen
@@ -117,6 +117,16 @@ async def test_the_error_of_a_failed_job_is_shown_in_full(fake: FakeServer, sett
         await shows(pilot, lambda: "no-sound" in text(pilot))
         detail = " ".join(" ".join(lines(pilot)[-6:]).split())
         assert message in detail
+
+
+async def test_a_waiting_job_says_why_and_until_when(fake: FakeServer, settings: TuiSettings) -> None:
+    reason = WaitingFor("no-capable-runner", "no runner offers large-v3 \x1b[2J[bold]")
+    job = fake.add(position=2, waiting=reason)
+    async with signed_in(settings, fake.grant()) as pilot:
+        await shows(pilot, lambda: "Waits: no runner offers large-v3" in text(pilot))
+        assert "[bold]" in text(pilot)
+        fake.change(job.id, durable=False, eta=65.0, waiting=WaitingFor("busy", "1 job is before it"))
+        await shows(pilot, lambda: "Waits: 1 job is before it; it should be done in 1:05." in text(pilot))
 
 
 async def test_a_long_error_does_not_push_its_own_row_out_of_sight(

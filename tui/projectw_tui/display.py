@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from projectw_shared.jobs import JobState
 from projectw_shared.languages import LANGUAGES
 from projectw_shared.messages import Job
+from projectw_shared.text import safe
 from projectw_shared.transcripts import MAX_SECONDS
 
 WORDS = {
@@ -65,6 +66,14 @@ def waiting(job: Job) -> str:
     if job.position is not None:
         return f"#{job.position}"
     return clock(job.eta) if job.state.is_held else ""
+
+
+def why_waiting(job: Job) -> str | None:
+    """Return a sentence for what a queued job waits for and until when, or None when it does not wait."""
+    if job.waiting is None or job.cancel_requested:
+        return None
+    until = f"; it should be done in {clock(job.eta)}" if job.eta is not None else ""
+    return f"Waits: {safe(job.waiting.message)}{until}."
 
 
 def percent(fraction: float) -> str:

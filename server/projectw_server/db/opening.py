@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,11 @@ def explained(url: str) -> Iterator[None]:
 def check_url(url: str) -> None:
     """Raise ConfigError for a URL that names no database which this server can use; open nothing."""
     _parsed(url)
+
+
+def sqlite_file(url: str) -> Path:
+    """Return the file that a SQLite URL names."""
+    return Path(_parsed(url)["credentials"]["file_path"])
 
 
 def configuration(url: str) -> dict[str, Any]:

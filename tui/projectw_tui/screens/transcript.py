@@ -131,6 +131,8 @@ class TranscriptScreen(WorkingScreen[None]):
             state = Text.assemble(state, "  ", done, (rest, "dim"), f" {percent(job.progress):>4}{left}")
         elif job.position is not None:
             state.append(f"  {waiting(job)} in the queue")
+            if job.waiting is not None and job.waiting.code != "busy":
+                state.append(f": {safe(job.waiting.message)}", style="dim")
         facts = [clock(job.duration), safe(job.settings.model or ""), safe(language_name(job.language))]
         if job.state.is_over:
             state.append("  " + "  ".join(fact for fact in facts if fact), style="dim")

@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from projectw_shared.messages import Job
 from projectw_shared.text import safe
-from projectw_tui.display import clock, language_name, size
+from projectw_tui.display import clock, language_name, size, why_waiting
 from projectw_tui.widgets.job_table import Entry, Sending
 
 
@@ -59,6 +59,7 @@ def _note(job: Job) -> str | None:
         return f"{job.error.message} ({job.error.code})"
     if job.cancel_requested and not job.state.is_over:
         return "Will be cancelled as soon as its runner has let go."
-    if job.attempts > 1 and not job.state.is_over:
+    reason = why_waiting(job)
+    if job.attempts > 1 and not job.state.is_over and reason is None:
         return f"Attempt {job.attempts}: an earlier runner was lost, what it had transcribed is kept."
-    return None
+    return reason
