@@ -5,10 +5,13 @@ from collections import Counter
 import pytest
 
 from projectw_server.accounts.principals import Person
-from projectw_server.db import Database
-from projectw_server.jobs import order
+from projectw_server.db import Database, Transaction
+from projectw_server.jobs import order, service
 from projectw_server.jobs.claiming import Holder
 from projectw_server.jobs.order import cost
+from projectw_server.jobs.service import Recording
+from projectw_shared.ids import new_id
+from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
 from ..core import Core, beat
@@ -223,3 +226,77 @@ async def test_the_positions_of_a_page_are_those_of_its_jobs_one_by_one(core: Co
 def test_a_job_costs_its_length_when_that_is_known_and_else_its_size() -> None:
     assert cost(5_000, None) == 5_000
     assert cost(5_000, 10 * MINUTE) == 2 * cost(9, 5 * MINUTE)
+
+
+async def submit_at_once(core: Core, person: Person, count: int, *, size: int = 1000) -> None:
+    """Submit through the server's own function, in one transaction: ten thousand commits would take long."""
+
+    async def work(transaction: Transaction) -> None:
+        for _ in range(count):
+            recording = Recording(new_id(), "talk.wav", "audio/wav", size, "0" * 64)
+            await core.jobs._insert(transaction, person, recording, JobSettings(), None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Nobody reads the answers, and their places in the queue would be counted ten thousand times.
+        patch.setattr(service, "positions", no_positions)
+        await core.database.transaction(work)
+
+
+async def no_positions(*_: object) -> dict[str, int]:
+    return {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize(("runners", "glutton_size", "size"), [(1, 1000, 1000), (4, 1, 10**9), (4, 10**9, 1)])
+async def test_nobody_waits_for_more_jobs_of_others_than_there_are_users_and_runners(
+    core: Core, runners: int, glutton_size: int, size: int
+) -> None:
+    count = 10_000 if runners == 1 else 500
+    glutton = await core.person()
+    await submit_at_once(core, glutton, count, size=glutton_size)
+    holders = [await core.holder(f"gpu-{n}") for n in range(runners)]
+    busy = [(holder, await core.claim(holder)) for holder in holders]
+    for _ in range(30):
+        holder, held = busy.pop(0)
+        await core.finish(holder, held)
+        busy.append((holder, await core.claim(holder)))
+    users = [await core.person() for _ in range(10)]
+    waiting = {(await core.submit(user, size=size)).id for user in users}
+    others = 0
+    while waiting:
+        holder, held = busy.pop(0)
+        await core.finish(holder, held)
+        job = await core.claim(holder)
+        busy.append((holder, job))
+        if job.id in waiting:
+            waiting.remove(job.id)
+        others += 1
+        assert others <= len(users) + 1 + runners
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+async def test_within_a_priority_nobody_starves_however_much_the_others_bring(core: Core) -> None:
+    """Five users who never stop, each with jobs of another size: all get about the same amount of audio."""
+    holder = await core.holder()
+    sizes = {(await core.person()): size for size in (1_000, 2_000, 5_000, 10_000, 20_000)}
+    for person, size in sizes.items():
+        await submit_at_once(core, person, 2 * 200_000 // size, size=size)
+    owners = {person.id: size for person, size in sizes.items()}
+    served: Counter[str] = Counter()
+    for _ in range(200):
+        held = await core.claim(holder)
+        row = await core.row(held.id)
+        served[str(row["owner_id"])] += owners[str(row["owner_id"])]
+        await core.finish(holder, held)
+    # Start-time fair queueing: two who are never idle differ by no more than one job of each.
+    assert max(served.values()) - min(served.values()) <= 2 * max(owners.values())
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+async def test_a_higher_priority_is_served_first_whoever_has_waited(core: Core, holder: Holder) -> None:
+    person, admin = await core.person(), await core.person()
+    low = await submit_many(core, person, 3, priority=-10)
+    plain = await submit_many(core, person, 3)
+    high = await submit_many(core, admin, 3, priority=10)
+    served = await serve_all(core, holder)
+    assert served == [job.id for jobs in (high, plain, low) for job in jobs]
