@@ -254,6 +254,7 @@ def remove_runner(config: Path | None, runner_id: str) -> None:
 
         services = assemble(settings, database, FolderStore(settings.home / "recordings"))
         await services.fleet.delete(runner_id)
+        await services.relay.send()
         click.echo("Removed. Its token is refused from its next call on.", err=True)
 
     _with_database(config, work)

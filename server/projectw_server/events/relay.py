@@ -81,6 +81,14 @@ class PostgresRelay:
             self.is_connected = False
             await asyncio.sleep(RETRY_SECONDS)
 
+    async def send(self) -> None:
+        """Send what waits, once, for a program that does not stay."""
+        connection = await self._connect()
+        try:
+            await self._flush(connection)
+        finally:
+            await connection.close()
+
     async def _session(self) -> None:
         connection = await self._connect()
         try:

@@ -63,11 +63,17 @@ class Relay(Protocol):
     def post(self, signal: Signal) -> None:
         """Send ``signal`` to every other server, soon; nobody waits for it."""
 
+    async def send(self) -> None:
+        """Send what waits, once, for a program that does not stay."""
+
 
 class NoRelay:
     """There are no other servers."""
 
     def post(self, signal: Signal) -> None:
+        """Do nothing."""
+
+    async def send(self) -> None:
         """Do nothing."""
 
 
