@@ -33,7 +33,7 @@ def credentials(given: dict[str, Any]) -> dict[str, Any]:
     """Return what Tortoise is to connect with: what the URL says, and our settings unless it says otherwise."""
     return {
         "maxsize": POOL_SIZE,
-        "minsize": 1,
+        "minsize": 0,
         "command_timeout": ANSWER_SECONDS,
         "timeout": ANSWER_SECONDS,
         # We change nothing about a connection that would have to be undone, so nothing is asked on each return.
@@ -151,7 +151,7 @@ _GONE = (
 def _explained() -> Iterator[None]:
     try:
         yield
-    except asyncpg.IntegrityConstraintViolationError as error:
+    except asyncpg.UniqueViolationError as error:
         raise Duplicate(str(error)) from error
     except _CONFLICTS as error:
         raise Conflict(str(error)) from error

@@ -81,7 +81,9 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as error:
-        raise Duplicate(str(error)) from error
+        if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+            raise Duplicate(str(error)) from error
+        raise
 
 
 @cache

@@ -50,11 +50,13 @@ class Dispatcher:
         self._due: set[Offers] = set()
         self._untold: set[str] = set()
         self._told: dict[str, tuple[str, bool, bool]] = {}
+        self._here: dict[str, str] = {}
+        """The sessions whose last held heartbeat came to this server."""
         self._is_closed = False
         signals.on(Queued, lambda signal: self._queued(signal.need))
         signals.on(JobNews, lambda signal: self.waiters.end_job(signal.job_id))
         signals.on(RunnerNews, lambda signal: self.waiters.end_runner(signal.runner_id))
-        signals.on(Beating, lambda signal: self.waiters.dismiss(signal.runner_id, signal.session))
+        signals.on(Beating, self._beats_elsewhere)
         signals.on(Missed, lambda _: self._look_around())
 
     async def heartbeat(self, runner: RunnerIdentity, beat: Heartbeat) -> HeartbeatReply:
@@ -77,7 +79,9 @@ class Dispatcher:
         if self._is_closed:
             raise Unavailable("The server is stopping; come back in a moment")
         older = self.waiters.add(waiter)
-        self._signals.tell_others(Beating(waiter.runner_id, waiter.session))
+        if self._here.get(waiter.runner_id) != waiter.session:
+            self._here[waiter.runner_id] = waiter.session
+            self._signals.tell_others(Beating(waiter.runner_id, waiter.session))
         try:
             if older is not None:
                 await older.settled.wait()
@@ -183,6 +187,10 @@ class Dispatcher:
 
     async def _claim(self, holder: Holder) -> Assignment | None:
         return await self._leases.claim(holder, is_alone=self._roster.is_alone(holder))
+
+    def _beats_elsewhere(self, signal: Beating) -> None:
+        self._here.pop(signal.runner_id, None)
+        self.waiters.dismiss(signal.runner_id, signal.session)
 
     def _queued(self, need: str) -> None:
         """A job waits that needs ``need``."""

@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import structlog
 
-from projectw_server.events.signals import Missed, Progressed, Signal
+from projectw_server.events.signals import Changed, Missed, Progressed, Signal
 from projectw_shared.ids import new_id
 
 CHANNEL = "projectw"
 MAX_PAYLOAD_BYTES = 7_900
 """PostgreSQL takes less than 8,000."""
 
-PROGRESS_SECONDS = 0.2
-"""Progress is gathered for so long: of each job only the last word counts."""
+GATHERED_SECONDS = 0.05
+"""Changes and progress are gathered for so long: of each user and of each job only the last word counts."""
 
 MOST_WAITING = 10_000
 """Signals kept while the database does not answer; what comes then is dropped, and the others told to look around."""
@@ -52,7 +52,7 @@ class PostgresRelay:
         self._connect = connect
         self._id = new_id()
         self._waiting: list[Signal] = []
-        self._progress: dict[str, Progressed] = {}
+        self._gathered: dict[str, Changed | Progressed] = {}
         self._wake = asyncio.Event()
         self._receive: Callable[[Signal], object] = lambda _: None
         self.is_connected = False
@@ -64,7 +64,11 @@ class PostgresRelay:
     def post(self, signal: Signal) -> None:
         """Send ``signal`` with the next notification."""
         if isinstance(signal, Progressed):
-            self._progress[signal.job_id] = signal
+            self._gathered[signal.job_id] = signal
+        elif isinstance(signal, Changed):
+            known = self._gathered.get(signal.owner_id)
+            if not (isinstance(known, Changed) and known.number > signal.number):
+                self._gathered[signal.owner_id] = signal
         elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(signal)
         else:
@@ -85,6 +89,7 @@ class PostgresRelay:
         """Send what waits, once, for a program that does not stay."""
         connection = await self._connect()
         try:
+            self._waiting += self._gathered.values()
             await self._flush(connection)
         finally:
             await connection.close()
@@ -102,10 +107,10 @@ class PostgresRelay:
                 self._wake.clear()
                 if self._waiting:
                     continue
-                if self._progress:
-                    await self._pause(PROGRESS_SECONDS)
-                    self._waiting += self._progress.values()
-                    self._progress.clear()
+                if self._gathered:
+                    await self._pause(GATHERED_SECONDS)
+                    self._waiting += self._gathered.values()
+                    self._gathered.clear()
                 elif not await self._woken(CHECK_SECONDS):
                     await connection.execute("SELECT 1", timeout=CHECK_SECONDS)
         finally:
