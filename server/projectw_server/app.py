@@ -22,6 +22,7 @@ from projectw_server.api import (
     runners,
     submitting,
 )
+from projectw_server.api.admission import Admission
 from projectw_server.api.asgi import BoundedConnection, BoundedRequest
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.api.edge import surround
@@ -46,6 +47,9 @@ from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.service import Jobs
 from projectw_server.jobs.transcripts import Transcripts
+from projectw_server.metrics import Metrics
+from projectw_server.metrics.census import CensusTaker
+from projectw_server.metrics.lag import Lag
 from projectw_server.settings import ServerSettings
 from projectw_server.storage.folder import FolderStore
 from projectw_server.uploads.health import Health
@@ -73,7 +77,7 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
     app.extensions[EXTENSION] = services
     for module in DOORS:
         app.register_blueprint(module.doors.blueprint(tight_per_minute=settings.login_attempts_per_minute))
-    surround(app, translated)
+    surround(app, translated, services)
 
     @app.while_serving
     async def work() -> AsyncGenerator[None, None]:
@@ -101,6 +105,7 @@ def duties(
     """Return what the server does beside answering requests, by name."""
     sweeper, feed = services.sweeper, services.feed
     found = {
+        "lag": services.lag.watch(),
         "match": services.dispatcher.match(),
         "sweep": every(LEASES_EVERY, sweeper.sweep, "leases"),
         "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
@@ -125,7 +130,11 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     clock, bus, outlook = Clock(), Bus(), Outlook(Progress())
     relay = PostgresRelay(database.connect) if database.is_shared else NoRelay()
     signals = Signals(relay)
+    metrics = Metrics()
+    lag = Lag(metrics.note_lag)
+    database.on_timed.append(metrics.note_database)
     moves = Moves(clock=clock, bus=bus, signals=signals, outlook=outlook, max_attempts=settings.max_attempts)
+    moves.on_moved.append(metrics.moves.note)
     leases = Leases(database, moves, clock, lease_seconds=settings.lease_seconds)
     presence = Presence(settings.beat_seconds)
     roster = Roster(database, presence, outlook, clock)
@@ -170,4 +179,10 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         sweeper=Sweeper(leases, Office(database, "sweeper", clock)),
         dispatcher=Dispatcher(leases, fleet, roster, signals, heartbeat_seconds=settings.beat_seconds),
         health=Health(database, store),
+        census=CensusTaker(database, jobs_of_users, fleet, clock),
+        metrics=metrics,
+        lag=lag,
+        admission=Admission(
+            most=settings.max_requests_in_flight, longest_lag=settings.max_lag_seconds, lag=lag.now
+        ),
     )

@@ -52,6 +52,11 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How often a job is tried when its runners vanish or fail."""
     max_failures_in_row: PositiveCount = 5
     """After how many jobs that failed one after another a runner gets no more, until an admin looks."""
+    max_requests_in_flight: PositiveCount = 1024
+    """How many requests are worked on at once; lists and submissions are refused from a quarter of it on, other
+    requests of people from half of it. Runners that hold a job are never refused."""
+    max_lag_seconds: Positive = 2
+    """How late the event loop may be, with the same shares."""
     metrics_token: str | None = None
     """A bearer token with which Prometheus may read /metrics; admins may always."""
     metrics_token_file: Path | None = None

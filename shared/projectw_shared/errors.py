@@ -24,6 +24,7 @@
     ├── TooManyRequests 429
     ├── Internal 500
     ├── Unavailable 503
+    │   └── Busy
     ├── StorageFull 507
     └── Unreachable (never on the wire: no answer came)
 
@@ -181,6 +182,12 @@ class Unavailable(ProjectWError):
     code = "unavailable"
     title = "The server cannot answer just now"
     retry_after = 1.0
+
+
+class Busy(Unavailable):
+    code = "busy"
+    title = "The server has more to do than it can"
+    retry_after = 2.0
 
 
 class StorageFull(ProjectWError):

@@ -1,12 +1,16 @@
 """Around the application: what every answer carries, and one line of log for every request."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
 
+from projectw_server.api.directory import Directory
+from projectw_server.api.visits import VISIT, Visit
+from projectw_server.metrics.requests import OTHER, RequestMetrics
 from projectw_shared import routes
 from projectw_shared.ids import new_id
 from projectw_shared.text import shorten
@@ -19,6 +23,18 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALLER = "projectw.caller"
 """Where in the ASGI scope the caller stands once it is known, as ``{"user": ID}`` or ``{"runner": ID}``."""
+
+JOB = "projectw.job"
+"""Where in the ASGI scope the id of the job stands that the request is about, once that is known."""
+
+DOOR = "projectw.door"
+"""Where in the ASGI scope the request's door stands, if it is for one."""
+
+REFUSED = "projectw.refused"
+"""In the ASGI scope of a request that was turned away because the server is busy."""
+
+GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""What may come in as X-Request-ID and is taken over; anything else is replaced."""
 
 QUIET = (routes.HEALTH, routes.READY, routes.METRICS, routes.RUNNER_HEARTBEAT)
 """Asked every few seconds by machines: logged at debug level, unless it went wrong."""
@@ -43,14 +59,17 @@ _log = structlog.get_logger("projectw.access")
 class Access:
     """Wraps the ASGI application, so that nothing that it answers gets past, its own failures included."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, directory: Directory, metrics: RequestMetrics) -> None:
         self._application = application
+        self._directory = directory
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        status, began, request_id = CLIENT_GONE, time.monotonic(), new_id()
+        status, began, request_id = CLIENT_GONE, time.monotonic(), _request_id(scope)
+        route, scope[DOOR] = self._directory.find(scope["method"], scope["path"])
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -63,7 +82,18 @@ class Access:
             try:
                 await self._application(scope, receive, answer)
             finally:
-                _log_request(scope, status, time.monotonic() - began)
+                seconds = time.monotonic() - began
+                visit: Visit | None = scope.get(VISIT)
+                worked = seconds - (visit.held_seconds if visit else 0.0)
+                self._metrics.note(route or OTHER, scope["method"], status, worked)
+                _log_request(scope, status, seconds)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and GIVEN_ID.fullmatch(value):
+            return bytes(value).decode()
+    return new_id()
 
 
 def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
@@ -74,13 +104,15 @@ def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    is_quiet = (scope["path"] in QUIET and status < 400) or REFUSED in scope
     # The path only: what stands behind the question mark may be a secret or a person's search.
     _log.log(
-        logging.DEBUG if scope["path"] in QUIET and status < 400 else logging.INFO,
+        logging.DEBUG if is_quiet else logging.INFO,
         "request",
         method=scope["method"],
         path=shorten(scope["path"], LONGEST_PATH),
         status=status,
         ms=round(seconds * 1000, 1),
         **scope.get(CALLER, {}),
+        **({"job_id": scope[JOB]} if JOB in scope else {}),
     )

@@ -8,6 +8,7 @@ from quart import current_app
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
+from projectw_server.api.admission import Admission
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.estimating import Estimating
 from projectw_server.dispatch.fleet import Fleet
@@ -20,6 +21,9 @@ from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.service import Jobs
 from projectw_server.jobs.transcripts import Transcripts
+from projectw_server.metrics import Metrics
+from projectw_server.metrics.census import CensusTaker
+from projectw_server.metrics.lag import Lag
 from projectw_server.settings import ServerSettings
 from projectw_server.uploads.health import Health
 from projectw_server.uploads.receiving import Receiving
@@ -51,6 +55,10 @@ class Services:
     relay: Relay
     echo: Echo
     health: Health
+    census: CensusTaker
+    metrics: Metrics
+    lag: Lag
+    admission: Admission
 
     def stop(self) -> None:
         """Let every request that waits end: the server stops."""

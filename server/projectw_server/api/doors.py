@@ -5,17 +5,24 @@ differ from another. A handler is called with the caller first and returns a mes
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import msgspec
+import structlog
 from quart import Blueprint, Response, request
 from quart_rate_limiter import RateLimit, rate_limit
 
+from projectw_server.api.access import JOB
+from projectw_server.api.admission import Urgency
 from projectw_server.api.identity import Who, admit
+from projectw_server.api.visits import held
 from projectw_shared.errors import BadRequest, Invalid, TooLarge
+from projectw_shared.ids import is_id
 from projectw_shared.routes import rule
 from projectw_shared.strict import strict
 
@@ -37,7 +44,8 @@ class Door:
     as ``query``, ids in the path by their names. Where ``gives`` is None the answer is 204, or whatever response
     the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON,
     ``headers`` those request headers that mean something here; they are told in the document, the handler reads them.
-    A ``tight`` door is one at which passwords or tokens could be guessed.
+    A ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are
+    turned away when the server is busy.
     """
 
     method: str
@@ -51,6 +59,7 @@ class Door:
     produces: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     tight: bool = False
+    urgency: Urgency = Urgency.ORDINARY
 
 
 class Doors:
@@ -84,6 +93,8 @@ class Doors:
 
 def _view(door: Door, handler: Handler) -> Any:
     async def view(**arguments: Any) -> Response:
+        if "id" in arguments and "/jobs/" in door.path:
+            about_job(arguments["id"])
         caller = await admit(door.who)
         if door.query is not None:
             arguments["query"] = _read_query(door.query)
@@ -95,6 +106,40 @@ def _view(door: Door, handler: Handler) -> Any:
     view.__doc__ = handler.__doc__
     view.door = door  # type: ignore[attr-defined]  # functions carry attributes
     return view
+
+
+def about_job(job_id: str) -> None:
+    """Let the log say of the present request which job it is about."""
+    if not is_id(job_id):
+        return  # anybody's words may stand in a path
+    _scope()[JOB] = job_id
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+
+
+def while_held() -> AbstractContextManager[None]:
+    """Let the present request wait until the end of the block, for news or for its client."""
+    return held(_scope())
+
+
+def holder() -> Callable[[], AbstractContextManager[None]]:
+    """Return ``while_held`` of the present request, for an answer that is made when the handler is over."""
+    return partial(held, _scope())
+
+
+def _scope() -> dict[str, Any]:
+    # Typed as having the specification's keys alone, which lets applications add their own.
+    return cast("dict[str, Any]", request.scope)
+
+
+async def unhurried(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of the present request's ``body``; what its client takes to send them is no work."""
+    coming = aiter(body)
+    while True:
+        with while_held():
+            piece = await anext(coming, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _read_query(kind: type[T]) -> T:
@@ -118,7 +163,7 @@ async def _read_raw() -> bytearray:
     raw = bytearray()
     try:
         async with asyncio.timeout(JSON_SECONDS):
-            async for chunk in request.body:
+            async for chunk in unhurried(request.body):
                 raw += chunk
                 if len(raw) > MAX_JSON_BYTES:
                     raise TooLarge(f"A JSON body has at most {MAX_JSON_BYTES} bytes")

@@ -1,14 +1,16 @@
 """GET /api/events: live events of the user's own jobs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractContextManager, aclosing
 
+from prometheus_client import Gauge
 from quart import Response, request
 
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.sessions import Sessions
 from projectw_server.api.context import services
-from projectw_server.api.doors import Doors
+from projectw_server.api.doors import Doors, holder
 from projectw_server.api.identity import Who
 from projectw_shared import routes
 from projectw_shared.events import KEEP_ALIVE, ServerSentEvent
@@ -35,16 +37,28 @@ async def stream_events(person: Person) -> Response:
         return Response(b"", headers=HEADERS, content_type="text/event-stream")
     last_seen = request.headers.get("Last-Event-ID")
     source = services().feed.stream(person.id, last_seen)
+    lines = _lines(source, person, services().sessions, holder())
     response = Response(
-        _lines(source, person, services().sessions), headers=HEADERS, content_type="text/event-stream"
+        _counted(lines, services().metrics.streams), headers=HEADERS, content_type="text/event-stream"
     )
     response.timeout = None
     return response
 
 
+async def _counted(lines: AsyncGenerator[bytes, None], streams: Gauge) -> AsyncIterator[bytes]:
+    """Pass ``lines`` on; the stream counts as open meanwhile."""
+    with streams.track_inprogress():
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+
+
 async def _lines(
-    events: AsyncGenerator[ServerSentEvent, None], person: Person, sessions: Sessions
-) -> AsyncIterator[bytes]:
+    events: AsyncGenerator[ServerSentEvent, None],
+    person: Person,
+    sessions: Sessions,
+    while_held: Callable[[], AbstractContextManager[None]],
+) -> AsyncGenerator[bytes, None]:
     """Encode ``events``, with a comment from time to time, for as long as ``person`` is signed in."""
     clock = asyncio.get_running_loop().time
     look_at = clock() + KEEP_ALIVE_SECONDS
@@ -53,7 +67,8 @@ async def _lines(
         while True:
             # A task of its own, for a timeout must not cancel the generator in mid-step.
             waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait([waiting], timeout=max(0.0, look_at - clock()))
+            with while_held():
+                done, _ = await asyncio.wait([waiting], timeout=max(0.0, look_at - clock()))
             if clock() >= look_at:
                 if not await sessions.is_open(person):
                     return

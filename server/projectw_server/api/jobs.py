@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 from quart import Response
 
 from projectw_server.accounts.principals import Person
+from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.files import disposition, send_recording
@@ -40,7 +41,7 @@ class TranscriptQuery(Struct, frozen=True):
     format: str = "txt"
 
 
-@doors.door("GET", routes.JOBS, Who.USER, query=JobQuery, gives=JobList)
+@doors.door("GET", routes.JOBS, Who.USER, query=JobQuery, gives=JobList, urgency=Urgency.HEAVY)
 async def list_jobs(person: Person, query: JobQuery) -> JobList:
     """List the user's jobs, newest first."""
     return await services().jobs.page(

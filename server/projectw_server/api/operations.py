@@ -5,11 +5,10 @@ from typing import Literal
 import msgspec
 import structlog
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from quart import Response, current_app
+from quart import Response, current_app, request
 
 from projectw_server.accounts.principals import Person
+from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
@@ -48,13 +47,13 @@ async def about() -> About:
     )
 
 
-@doors.door("GET", routes.HEALTH, Who.ANYONE, gives=Status)
+@doors.door("GET", routes.HEALTH, Who.ANYONE, gives=Status, urgency=Urgency.VITAL)
 async def healthz() -> Status:
     """Answer while the process lives."""
     return Status()
 
 
-@doors.door("GET", routes.READY, Who.ANYONE, gives=Status)
+@doors.door("GET", routes.READY, Who.ANYONE, gives=Status, urgency=Urgency.VITAL)
 async def readyz() -> Status:
     """Answer when the database and the storage do; otherwise 503, and which one does not."""
     wrong = {name: what for name, what in (await services().health.check()).items() if what is not None}
@@ -67,25 +66,15 @@ async def readyz() -> Status:
     return Status()
 
 
-@doors.door("GET", routes.METRICS, Who.OPERATOR, produces=("text/plain",))
+@doors.door("GET", routes.METRICS, Who.OPERATOR, produces=("text/plain",), urgency=Urgency.IDLE)
 async def metrics(*_: Person) -> Response:
-    """Tell how the server fares, in Prometheus' text format.
+    """Tell how the server fares, in Prometheus' text format, or in OpenMetrics where that is asked for.
 
     For admins, and for a program that sends the metrics token of the settings.
     """
-    counts = await services().jobs.counts()
-    runners = (await services().fleet.overview()).runners
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    Info("projectw_build", "What runs here", registry=registry).info({"version": __version__})
-    jobs = Gauge("projectw_jobs", "Jobs that are not over, by state", ["state"], registry=registry)
-    for state, count in counts.items():
-        jobs.labels(state=state.value).set(count)
-    online = Gauge("projectw_runners_online", "Runners that called lately", registry=registry)
-    online.set(sum(runner.online for runner in runners))
-    known = Gauge("projectw_runners_known", "Runners that have a token", registry=registry)
-    known.set(len(runners))
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    census = await services().census.take()
+    body, content_type = services().metrics.render(census, request.headers.get("Accept", ""))
+    return Response(body, content_type=content_type)
 
 
 @doors.door("GET", routes.OPENAPI, Who.ANYONE, produces=("application/json",))

@@ -1,14 +1,19 @@
 """Runners: what they call, and what an admin does with them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec import Struct
 from quart import Response
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
+from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
-from projectw_server.api.doors import Doors
+from projectw_server.api.doors import Doors, about_job, while_held
 from projectw_server.api.files import send_recording
 from projectw_server.api.identity import Who
 from projectw_shared import routes
+from projectw_shared.errors import ProjectWError
 from projectw_shared.messages import (
     CreatedRunner,
     Heartbeat,
@@ -25,6 +30,9 @@ from projectw_shared.messages import (
 )
 
 doors = Doors("runners")
+
+# A runner that holds a job is let in whatever its heartbeat's door says; see api/gate.py.
+IDLE, WORKING = Urgency.IDLE, Urgency.WORKING
 
 
 class LeaseQuery(Struct, frozen=True):
@@ -69,19 +77,49 @@ async def drain_runner(person: Person, id: str) -> RunnerInfo:
     return await services().fleet.drain(id)
 
 
-@doors.door("POST", routes.RUNNER_REGISTER, Who.RUNNER, takes=Registration, gives=Registered)
+@doors.door("POST", routes.RUNNER_REGISTER, Who.RUNNER, takes=Registration, gives=Registered, urgency=IDLE)
 async def register(runner: RunnerIdentity, body: Registration) -> Registered:
     """Begin a session; an earlier one with the same token loses its job."""
     return await services().fleet.register(runner, body)
 
 
-@doors.door("POST", routes.RUNNER_HEARTBEAT, Who.RUNNER, takes=Heartbeat, gives=HeartbeatReply)
+@doors.door("POST", routes.RUNNER_HEARTBEAT, Who.RUNNER, takes=Heartbeat, gives=HeartbeatReply, urgency=IDLE)
 async def heartbeat(runner: RunnerIdentity, body: Heartbeat) -> HeartbeatReply:
     """Say that the runner lives, bring segments, wait for a job or for news of the one that is held."""
-    return await services().dispatcher.heartbeat(runner, body)
+    metrics = services().metrics
+    kind, outcome = ("idle" if body.job is None else "working"), "gone"
+    if body.job is not None:
+        about_job(body.job.id)
+    try:
+        reply = await services().dispatcher.heartbeat(runner, body, _held)
+        outcome = _outcome(reply)
+    except ProjectWError as error:
+        outcome = error.code
+        raise
+    finally:
+        metrics.note_heartbeat(kind, outcome)
+    if reply.job is not None:
+        about_job(reply.job.id)
+    return reply
 
 
-@doors.door("POST", routes.RUNNER_UNREGISTER, Who.RUNNER, takes=Unregister, gives=type(Nothing))
+@contextmanager
+def _held() -> Iterator[None]:
+    with while_held(), services().metrics.held_heartbeats.track_inprogress():
+        yield
+
+
+def _outcome(reply: HeartbeatReply) -> str:
+    if reply.job is not None:
+        return "assigned"
+    if reply.abort:
+        return "abort"
+    return "drain" if reply.drain else "nothing"
+
+
+@doors.door(
+    "POST", routes.RUNNER_UNREGISTER, Who.RUNNER, takes=Unregister, gives=type(Nothing), urgency=WORKING
+)
 async def unregister(runner: RunnerIdentity, body: Unregister) -> object:
     """End a session and hand a held job back."""
     await services().dispatcher.unregister(runner, body.session)
@@ -95,6 +133,7 @@ async def unregister(runner: RunnerIdentity, body: Unregister) -> object:
     query=LeaseQuery,
     produces=("application/octet-stream",),
     headers=("Range", "If-Range"),
+    urgency=WORKING,
 )
 async def get_leased_audio(runner: RunnerIdentity, id: str, query: LeaseQuery) -> Response:
     """Return the recording of the job that the runner holds, or a range of it."""
@@ -105,7 +144,7 @@ async def get_leased_audio(runner: RunnerIdentity, id: str, query: LeaseQuery) -
     )
 
 
-@doors.door("POST", routes.RUNNER_RESULT, Who.RUNNER, takes=Result, gives=type(Nothing))
+@doors.door("POST", routes.RUNNER_RESULT, Who.RUNNER, takes=Result, gives=type(Nothing), urgency=WORKING)
 async def deliver_result(runner: RunnerIdentity, id: str, body: Result) -> object:
     """Take the end of a job; a repetition changes nothing."""
     await services().dispatcher.finish(runner, id, body)

@@ -1,6 +1,8 @@
 """POST /api/jobs: a recording comes as the raw body or in a form, and is stored while it arrives."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
@@ -8,8 +10,9 @@ from msgspec import Meta, Struct
 from quart import Response, request
 
 from projectw_server.accounts.principals import Person
+from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
-from projectw_server.api.doors import Doors
+from projectw_server.api.doors import Doors, about_job, unhurried
 from projectw_server.api.identity import Who
 from projectw_server.uploads.receiving import file_name_of
 from projectw_server.uploads.submitting import Submission
@@ -47,6 +50,7 @@ class SubmitQuery(Struct, frozen=True):
     headers=("Idempotency-Key",),
     gives=Job,
     status=201,
+    urgency=Urgency.HEAVY,
 )
 async def create_job(person: Person, query: SubmitQuery) -> Response:
     """Submit a recording: as the raw body, or as multipart/form-data with ``file`` and optional ``settings``.
@@ -59,6 +63,7 @@ async def create_job(person: Person, query: SubmitQuery) -> Response:
     except ProjectWError:
         await _linger()
         raise
+    about_job(job.id)
     location = routes.JOB.format(id=job.id)
     return Response(msgspec.json.encode(job), 201, {"Location": location}, content_type="application/json")
 
@@ -89,7 +94,7 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
 async def _receive_raw(query: SubmitQuery, settings: JobSettings | None) -> Submission:
     name = file_name_of(query.file_name or "")
     received = await services().receiving.receive(
-        request.body, declared=request.content_length, file_name=name
+        _arriving(), declared=request.content_length, file_name=name
     )
     return Submission(received, name, settings or JobSettings())
 
@@ -97,7 +102,7 @@ async def _receive_raw(query: SubmitQuery, settings: JobSettings | None) -> Subm
 async def _receive_form(query: SubmitQuery, settings: JobSettings | None) -> Submission:
     receiving = services().receiving
     received, name, written = await receiving.receive_form(
-        request.body, content_type=request.headers["Content-Type"], declared=request.content_length
+        _arriving(), content_type=request.headers["Content-Type"], declared=request.content_length
     )
     try:
         if written is not None:
@@ -106,6 +111,15 @@ async def _receive_form(query: SubmitQuery, settings: JobSettings | None) -> Sub
         await receiving.discard(received.id)
         raise
     return Submission(received, file_name_of(query.file_name or name), settings or JobSettings())
+
+
+async def _arriving() -> AsyncGenerator[bytes, None]:
+    """Yield the body of the present request, counted."""
+    count = services().metrics.upload_bytes.inc
+    async with aclosing(unhurried(request.body)) as pieces:
+        async for piece in pieces:
+            count(len(piece))
+            yield piece
 
 
 def _settings(text: str) -> JobSettings:

@@ -9,8 +9,9 @@ Row locks are taken in one order, so that no two transactions wait for each othe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -83,6 +84,22 @@ class Database(Statements):
         super().__init__(backend)
         self._backend = backend
         self._running: set[asyncio.Task[Any]] = set()
+        self.on_timed: list[Callable[[str, float], object]] = []
+        """Called with ``statement`` or ``transaction`` and the seconds that it took."""
+
+    async def rows(self, sql: str, *values: Any) -> list[Row]:
+        """Run ``sql`` by itself and return its rows."""
+        with self._timed("statement"):
+            return await super().rows(sql, *values)
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            for call in self.on_timed:
+                call(kind, time.perf_counter() - began)
 
     @property
     def is_shared(self) -> bool:
@@ -109,9 +126,10 @@ class Database(Statements):
     async def _run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         for _ in range(TRIES):
             try:
-                async with self._backend.transaction() as link:
-                    transaction = Transaction(link)
-                    result = await work(transaction)
+                with self._timed("transaction"):
+                    async with self._backend.transaction() as link:
+                        transaction = Transaction(link)
+                        result = await work(transaction)
             except Conflict as conflict:
                 _log.info("transaction begun again", reason=str(conflict))
                 continue

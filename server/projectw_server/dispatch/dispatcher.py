@@ -5,8 +5,8 @@ milliseconds. One task matches: the runner that has waited longest gets the firs
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -59,15 +59,20 @@ class Dispatcher:
         signals.on(Beating, self._beats_elsewhere)
         signals.on(Missed, lambda _: self._look_around())
 
-    async def heartbeat(self, runner: RunnerIdentity, beat: Heartbeat) -> HeartbeatReply:
-        """Answer a heartbeat, at once or within ``beat.wait`` seconds.
+    async def heartbeat(
+        self,
+        runner: RunnerIdentity,
+        beat: Heartbeat,
+        while_held: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> HeartbeatReply:
+        """Answer a heartbeat, at once or within ``beat.wait`` seconds, which are spent inside ``while_held``.
 
         Raises SessionLost, LeaseLost or Gap as the contract says.
         """
         wait = min(beat.wait, self._max_wait)
         if wait <= 0 or (beat.job is not None and beat.job.segments):
             return await self._at_once(runner, beat)
-        waiter = Waiter(runner.id, beat.session, beat.job.id if beat.job else None)
+        waiter = Waiter(runner.id, beat.session, beat.job.id if beat.job else None, while_held)
         async with self._listening(waiter):
             if beat.job is None:
                 return await self._idle(runner, waiter, wait)

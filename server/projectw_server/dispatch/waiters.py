@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.messages import Assignment
@@ -13,10 +14,17 @@ Offers = tuple[str, ...]
 class Waiter:
     """One held heartbeat: of an idle runner, or of one that works on ``job_id``."""
 
-    def __init__(self, runner_id: str, session: str, job_id: str | None = None) -> None:
+    def __init__(
+        self,
+        runner_id: str,
+        session: str,
+        job_id: str | None = None,
+        while_held: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.runner_id = runner_id
         self.session = session
         self.job_id = job_id
+        self._while_held = while_held
         self.holder: Holder | None = None
         """For whom a job is wanted; None as long as none is."""
         self.is_dismissed = False
@@ -57,7 +65,8 @@ class Waiter:
     async def wait(self, seconds: float) -> Assignment | None:
         """Wait for the answer; None when the time is up or there is other news than a job."""
         try:
-            await asyncio.wait([self._answer], timeout=seconds)
+            with self._while_held():
+                await asyncio.wait([self._answer], timeout=seconds)
             if not self._answer.done():
                 # A claim under way is worth the few milliseconds: given up now it would only go around again.
                 await self.settled.wait()

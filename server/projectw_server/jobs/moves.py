@@ -4,7 +4,9 @@ The caller has read the row and locked it; the state machine is asked, the owner
 the row updated only if it is still as it was read.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,8 +37,21 @@ _FAILED_THERE = (Event.FAILED_FOR_NOW, Event.LEASE_EXPIRED)
 """What speaks against trying a job at the same runner again, if there is another."""
 
 
+class Moved(NamedTuple):
+    """One move of a job: what happened (None: it was submitted), the row before where it was read, and after."""
+
+    event: Event | None
+    before: Row | None
+    after: Row
+    at: float
+    error: JobError | None = None
+
+
 class Moves:
-    """Moves jobs from state to state and tells those who watch or wait."""
+    """Moves jobs from state to state and tells those who watch or wait.
+
+    ``on_moved`` hears of each move, at the server that makes it, once it is committed.
+    """
 
     def __init__(
         self, *, clock: Clock, bus: Bus, signals: Signals, outlook: Outlook, max_attempts: int
@@ -44,6 +59,7 @@ class Moves:
         self.clock = clock
         self.outlook = outlook
         self.progress = outlook.progress
+        self.on_moved: list[Callable[[Moved], object]] = []
         self._bus = bus
         self._signals = signals
         self._max_attempts = max_attempts
@@ -85,6 +101,7 @@ class Moves:
             self.tell_queued(transaction, changed)
         if not after.state.is_held:
             transaction.after_commit.append(lambda: self.progress.forget(row["id"]))
+        self.tell_moved(transaction, event, row, changed, error)
         await self.announce(transaction, changed, added)
         return changed
 
@@ -125,6 +142,18 @@ class Moves:
                 self._bus.publish(owner, ServerSentEvent(EventName.SEGMENTS, news, revision))
 
         transaction.after_commit.append(publish)
+
+    def tell_moved(
+        self,
+        transaction: Transaction,
+        event: Event | None,
+        before: Row | None,
+        after: Row,
+        error: JobError | None = None,
+    ) -> None:
+        """Let ``on_moved`` hear of a move, once the transaction is committed."""
+        moved = Moved(event, before, after, self.clock.now(), error)
+        transaction.after_commit += [partial(call, moved) for call in self.on_moved]
 
     def announce_progress(self, row: Row) -> None:
         """Tell of progress: nothing durable, so without a number, and stale as soon as the next one comes."""

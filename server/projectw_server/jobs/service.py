@@ -132,6 +132,7 @@ class Jobs:
         )
         assert row is not None
         self._moves.tell_queued(transaction, row)
+        self._moves.tell_moved(transaction, None, None, row)
         await self._moves.announce(transaction, row)
         return await self._seen(transaction, row)
 

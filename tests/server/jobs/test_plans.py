@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from projectw_server.db import Row, Statements
+from projectw_server.metrics.census import CensusTaker
 from tests.server.core import Core, appending, beat
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
@@ -112,6 +113,15 @@ async def test_a_heartbeat_a_result_and_the_sweep_look_at_held_jobs_only(
     await core.leases.beat(holder, beat(held, 0.5))
     await core.finish(holder, held, 2)
     assert_no_scan(await recorder.plans(core.database, "jobs|segments|deliveries"))
+
+
+async def test_a_scrape_counts_in_indexes_and_reads_no_job(core: Core, recorder: Recorder) -> None:
+    recorder.ran.clear()
+    await CensusTaker(core.database, core.jobs, core.fleet, core.clock).take()
+    steps = await recorder.plans(core.database, "jobs")
+    assert_no_scan(steps)
+    assert uses(steps, "jobs_waiting")
+    assert uses(steps, "jobs_held")
 
 
 async def test_a_page_of_the_list_and_the_feed_read_their_owners_jobs_only(

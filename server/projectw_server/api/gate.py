@@ -1,0 +1,124 @@
+"""The gate: lets a request in, or answers 503 before anything of it is read, looked up or stored."""
+
+import asyncio
+import time
+from collections import Counter
+from functools import partial
+
+import msgspec
+import structlog
+
+from projectw_server.api.access import DOOR, REFUSED, Application, Message, Receive, Scope, Send
+from projectw_server.api.admission import Admission, Urgency
+from projectw_server.api.doors import Door
+from projectw_server.api.visits import VISIT, Visit
+from projectw_server.metrics.requests import RequestMetrics
+from projectw_shared import routes
+from projectw_shared.errors import Busy, to_problem
+
+RETRY_SECONDS = 2
+
+LOOK_BYTES = 1024
+"""An idle runner's heartbeat is much shorter."""
+
+LOOK_SECONDS = 10.0
+"""How long the body of a heartbeat may take while the server is so busy that it has to look."""
+
+TOLD_EVERY_SECONDS = 10.0
+
+BODY = msgspec.json.encode(to_problem(Busy("The server has more to do than it can; try again in a moment")))
+HEADERS = [
+    (b"content-type", b"application/problem+json"),
+    (b"content-length", str(len(BODY)).encode()),
+    (b"retry-after", str(RETRY_SECONDS).encode()),
+]
+
+_log = structlog.get_logger(__name__)
+
+
+class Gate:
+    """Stands between the access log and the application."""
+
+    def __init__(self, application: Application, admission: Admission, metrics: RequestMetrics) -> None:
+        self._application = application
+        self._admission = admission
+        self._metrics = metrics
+        self._refused: Counter[Urgency] = Counter()
+        self._told_at = float("-inf")
+        for urgency in Urgency:
+            metrics.in_flight.labels(urgency.value).set_function(partial(_under_way, admission, urgency))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        door: Door | None = scope.get(DOOR)
+        urgency = Urgency.HEAVY if door is None else door.urgency
+        if self._admission.refuses(urgency) and door is not None and door.path == routes.RUNNER_HEARTBEAT:
+            receive, has_job = await _look(receive)
+            urgency = Urgency.WORKING if has_job else urgency
+        if self._admission.refuses(urgency):
+            await self._refuse(scope, send, urgency)
+            return
+        visit = scope[VISIT] = Visit(self._admission, urgency)
+
+        async def answer(message: Message) -> None:
+            with visit.held():  # a client that is slow to take its answer costs nothing
+                await send(message)
+
+        with visit.counted():
+            await self._application(scope, receive, answer)
+
+    async def _refuse(self, scope: Scope, send: Send, urgency: Urgency) -> None:
+        scope[REFUSED] = True
+        self._metrics.note_refusal(urgency.value)
+        self._refused[urgency] += 1
+        if time.monotonic() - self._told_at > TOLD_EVERY_SECONDS:
+            _log.warning(
+                "too busy: requests are refused",
+                under_way=self._admission.total,
+                refused={urgency.value: count for urgency, count in self._refused.items()},
+            )
+            self._told_at = time.monotonic()
+            self._refused.clear()
+        await send({"type": "http.response.start", "status": Busy.status, "headers": HEADERS})
+        await send({"type": "http.response.body", "body": BODY})
+
+
+def _under_way(admission: Admission, urgency: Urgency) -> float:
+    return admission.under_way[urgency]
+
+
+class _Look(msgspec.Struct):
+    job: msgspec.Raw | None = None
+
+
+async def _look(receive: Receive) -> tuple[Receive, bool]:
+    """Read as much of a heartbeat as shows whether it names a job; return a way to read it all again, and that."""
+    seen: list[Message] = []
+    body = b""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            while len(body) <= LOOK_BYTES:
+                seen.append(await receive())
+                body += seen[-1].get("body", b"")
+                if not seen[-1].get("more_body", False):
+                    break
+    except TimeoutError:
+        return receive, False
+
+    async def again() -> Message:
+        return seen.pop(0) if seen else await receive()
+
+    return again, names_job(body)
+
+
+def names_job(body: bytes) -> bool:
+    """Tell whether the beginning of a heartbeat's body says that its runner holds a job."""
+    if len(body) > LOOK_BYTES:
+        return True
+    try:
+        job = msgspec.json.decode(body, type=_Look).job
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return job is not None and bytes(job) != b"null"
