@@ -81,6 +81,11 @@ class Agent:
         held = self._held = Held.assigned(job)
         if self._stopping.is_set():
             held.end(Ending.STOPPED)
+        # What is begun here inherits it: beating, working and delivering all say whose sake they are for.
+        with structlog.contextvars.bound_contextvars(job_id=job.id, lease=job.lease):
+            return await self._hold(beats, job, held)
+
+    async def _hold(self, beats: Beats, job: Assignment, held: Held) -> bool:
         async with asyncio.TaskGroup() as group:
             beating = [group.create_task(beats.listen(held)), group.create_task(beats.send(held))]
             try:
@@ -114,7 +119,7 @@ class Agent:
 
     async def _let_go(self, working: asyncio.Task[Result], held: Held) -> None:
         """Cancel the work, which ends with its batch; do not wait for that for ever when this process is to leave."""
-        self._log.info("job let go", job=held.id, because=held.ending.name.lower() if held.ending else None)
+        self._log.info("job let go", because=held.ending.name.lower() if held.ending else None)
         if held.ending is Ending.EXPELLED:
             self._stopping.set()
         working.cancel()

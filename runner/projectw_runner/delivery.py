@@ -102,7 +102,7 @@ class Delivery:
         """
         self._outbox.remove_forgotten()
         for path, kept in self._outbox.leftovers():
-            self._log.info("delivering a result that an earlier run has left", job=kept.job_id)
+            self._log.info("delivering a result that an earlier run has left", job_id=kept.job_id)
             beats = Beats(self._client, kept.session)
             await self._bring(beats, kept.to_held(), kept.result)
             path.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class Delivery:
             return self._outbox.keep(kept)
         except OSError as error:
             # The result may still be delivered, just not after a restart.
-            self._log.warning("the result cannot be kept on disk", job=kept.job_id, reason=error.strerror)
+            self._log.warning("the result cannot be kept on disk", job_id=kept.job_id, reason=error.strerror)
             return None
 
     async def _bring(self, beats: Beats, held: Held, result: Result) -> None:
@@ -120,7 +120,7 @@ class Delivery:
         while True:
             await beats.flush(held)
             if held.ending in (Ending.LOST, Ending.EXPELLED):
-                self._log.warning("result dropped, the job is not ours any more", job=held.id)
+                self._log.warning("result dropped, the job is not ours any more", job_id=held.id)
                 return
             if held.ending is Ending.REFUSED and result.error is None:
                 result = refusal(held)
@@ -137,12 +137,14 @@ class Delivery:
                     continue
                 held.end_after(error)
                 if held.ending is Ending.REFUSED and result.error is not None:
-                    self._log.error("the server does not take this result", job=held.id, reason=error.detail)
+                    self._log.error(
+                        "the server does not take this result", job_id=held.id, reason=error.detail
+                    )
                     return
 
     def _log_pause(self, held: Held, error: ProjectWError, tries: int) -> None:
         level = self._log.debug if tries else self._log.warning
-        level("result not delivered, trying again", job=held.id, code=error.code, reason=error.detail)
+        level("result not delivered, trying again", job_id=held.id, code=error.code, reason=error.detail)
 
 
 def refusal(held: Held) -> Result:

@@ -93,7 +93,7 @@ class Beats:
         try:
             reply = await self._client.heartbeat(self.session, wait=wait, job=job)
         except Gap as gap:
-            self._log.warning("segments missing at the server", job=held.id, next=gap.next)
+            self._log.warning("segments missing at the server", job_id=held.id, next=gap.next)
             held.rewind(gap.next)
             await link.failed(gap)
             return False

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from projectw_shared import routes
+from projectw_shared.http import Exchange
 from projectw_shared.text import safe
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -28,6 +30,16 @@ def configure(level: str, form: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def log_exchange(exchange: Exchange) -> None:
+    """Write the line of a request, with the id under which the server logs it too.
+
+    Heartbeats are a matter for debugging: they come every few seconds, and what goes wrong with them is told.
+    """
+    log = structlog.get_logger()
+    level = log.debug if exchange.path == routes.RUNNER_HEARTBEAT else log.info
+    level("request", **exchange.fields())
 
 
 def _rendering(form: str) -> list[structlog.typing.Processor]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from projectw_runner import logs
 from projectw_runner.agent import Agent
 from projectw_runner.client import RunnerClient
 from projectw_runner.delivery import Delivery, Outbox
@@ -21,7 +22,7 @@ from projectw_runner.work import OpenRecording, Worker
 from projectw_shared import __version__
 from projectw_shared.config import ConfigError, Mistake
 from projectw_shared.extras import missing_extra
-from projectw_shared.http import Api, FixedToken
+from projectw_shared.http import Api, Exchange, FixedToken
 from projectw_shared.messages import Registration
 
 USER_AGENT = f"projectw-runner/{__version__}"
@@ -45,7 +46,7 @@ async def run(settings: RunnerSettings, token: str) -> None:
     log.info("ready", engine=engine.name, device=engine.device, models=", ".join(models) or "none")
     if not models:
         log.warning("no checkpoint is here: fetch one with 'projectw-runner models pull base'")
-    async with connect(settings, token) as api:
+    async with connect(settings, token, on_exchange=logs.log_exchange) as api:
         client = RunnerClient(api)
         worker = Worker(
             client,
@@ -68,14 +69,17 @@ async def run(settings: RunnerSettings, token: str) -> None:
             worker.close()
 
 
-def connect(settings: RunnerSettings, token: str) -> Api:
-    """Return the way to the server, to be entered."""
+def connect(
+    settings: RunnerSettings, token: str, *, on_exchange: Callable[[Exchange], object] | None = None
+) -> Api:
+    """Return the way to the server, to be entered; ``on_exchange`` hears of each request."""
     return Api(
         settings.server_url,
         credentials=FixedToken(token),
         user_agent=USER_AGENT,
         ca_file=settings.ca_file,
         allow_plain_http=settings.allow_plain_http,
+        on_exchange=on_exchange,
     )
 
 

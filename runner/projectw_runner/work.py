@@ -89,7 +89,7 @@ class Worker:
         """
         if self._unloading:
             self._unloading.cancel()
-        log = self._log.bind(job=job.id, lease=job.lease)
+        log = self._log.bind(job_id=job.id, lease=job.lease)
         log.info(
             "job begins", file=shorten(safe(job.file_name), 80), bytes=job.bytes, resume_at=job.resume_at
         )

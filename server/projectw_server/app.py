@@ -47,7 +47,7 @@ from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
 from projectw_server.jobs.service import Jobs
 from projectw_server.jobs.transcripts import Transcripts
-from projectw_server.metrics import Metrics
+from projectw_server.metrics import Metrics, journal
 from projectw_server.metrics.census import CensusTaker
 from projectw_server.metrics.lag import Lag
 from projectw_server.settings import ServerSettings
@@ -134,7 +134,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     lag = Lag(metrics.note_lag)
     database.on_timed.append(metrics.note_database)
     moves = Moves(clock=clock, bus=bus, signals=signals, outlook=outlook, max_attempts=settings.max_attempts)
-    moves.on_moved.append(metrics.moves.note)
+    moves.on_moved += [metrics.moves.note, journal.write]
     leases = Leases(database, moves, clock, lease_seconds=settings.lease_seconds)
     presence = Presence(settings.beat_seconds)
     roster = Roster(database, presence, outlook, clock)

@@ -8,8 +8,10 @@ import math
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -27,9 +29,10 @@ from projectw_shared.errors import (
     Unreachable,
     from_problem,
 )
+from projectw_shared.ids import is_id, new_id
 from projectw_shared.text import safe, shorten
 
-__all__ = ["Api", "Credentials", "FixedToken", "check_server_url", "read_reply"]
+__all__ = ["Api", "Credentials", "Exchange", "FixedToken", "check_server_url", "read_reply"]
 
 T = TypeVar("T")
 
@@ -73,11 +76,36 @@ class FixedToken:
         return False
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """One request and the beginning of its answer, for a log. ``status`` is None when none came."""
+
+    method: str
+    path: str
+    request_id: str
+    status: int | None
+    seconds: float
+    job_id: str | None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a line of log says of it, under the names that the server's log has."""
+        named = {"job_id": self.job_id} if self.job_id else {}
+        return {
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 1),
+            "request_id": self.request_id,
+            **named,
+        }
+
+
 class Api:
     """One server, as seen by a client program.
 
     Use it as an async context manager. Every method raises a ``ProjectWError``: the server's own, or
-    ``Unreachable`` when no answer came.
+    ``Unreachable`` when no answer came. Each request carries an X-Request-ID of its own, under which the server
+    logs it; ``on_exchange`` hears of each.
     """
 
     def __init__(
@@ -88,10 +116,12 @@ class Api:
         user_agent: str,
         ca_file: Path | None = None,
         allow_plain_http: bool = False,
+        on_exchange: Callable[[Exchange], object] | None = None,
     ) -> None:
         self.server_url = check_server_url(server_url, allow_plain_http=allow_plain_http)
         self._credentials = credentials
         self._user_agent = user_agent
+        self._on_exchange = on_exchange
         self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else True
         self._session: aiohttp.ClientSession | None = None
 
@@ -182,15 +212,16 @@ class Api:
             for last in (False, True):
                 token = await self._credentials.bearer()
                 authorization = _authorization(token)
-                async with self._session.request(
+                request = self._session.request(
                     method,
                     self.server_url + path,
                     data=data,
                     params=parameters,
-                    headers={**authorization, **(headers or {})},
+                    headers={**authorization, "X-Request-ID": (request_id := new_id()), **(headers or {})},
                     timeout=limits,
                     allow_redirects=False,
-                ) as response:
+                )
+                async with self._told(request, method, path, request_id) as response:
                     if response.status < 300:
                         yield response
                         return
@@ -206,6 +237,27 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise Unreachable(f"{self.server_url} cannot be reached: {_reason(error)}") from error
 
+    @asynccontextmanager
+    async def _told(
+        self,
+        request: AbstractAsyncContextManager[aiohttp.ClientResponse],
+        method: str,
+        path: str,
+        request_id: str,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Hold ``request`` open, and tell of it once its answer begins or none has come."""
+        began, status, where = time.monotonic(), None, path
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(request)
+                status, where = response.status, response.headers.get("Location", path)
+            finally:
+                if self._on_exchange is not None:
+                    job_id = _job_in(path) or _job_in(where)
+                    seconds = time.monotonic() - began
+                    self._on_exchange(Exchange(method, path, request_id, status, seconds, job_id))
+            yield response
+
     async def _error_of(self, response: aiohttp.ClientResponse) -> ProjectWError:
         if response.status < 400:
             target = shorten(safe(response.headers.get("Location", "another place")), 200)
@@ -217,6 +269,13 @@ class Api:
                 break
         retry_after = _seconds(response.headers.get("Retry-After", ""))
         return from_problem(response.status, body, retry_after=retry_after)
+
+
+def _job_in(path: str) -> str | None:
+    """Return the id of the job that a path of the API names."""
+    before, _, rest = path.partition("/jobs/")
+    job_id = rest.partition("/")[0]
+    return job_id if before.startswith("/api") and is_id(job_id) else None
 
 
 def _authorization(token: str | None) -> dict[str, str]:

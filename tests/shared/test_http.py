@@ -23,7 +23,8 @@ from projectw_shared.errors import (
     Unreachable,
     to_problem,
 )
-from projectw_shared.http import Api, Credentials, FixedToken
+from projectw_shared.http import Api, Credentials, Exchange, FixedToken
+from projectw_shared.ids import new_id
 from projectw_shared.messages import Login, Registered, Tokens
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -94,8 +95,17 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return kept
 
 
-def api(url: str, credentials: Credentials | None = None) -> Api:
-    return Api(url, credentials=credentials or FixedToken("pwt_x"), user_agent="projectw-test/1")
+def api(
+    url: str,
+    credentials: Credentials | None = None,
+    on_exchange: Callable[[Exchange], object] | None = None,
+) -> Api:
+    return Api(
+        url,
+        credentials=credentials or FixedToken("pwt_x"),
+        user_agent="projectw-test/1",
+        on_exchange=on_exchange,
+    )
 
 
 def ok() -> web.Response:
@@ -358,3 +368,39 @@ async def test_a_token_that_would_break_the_header_is_not_sent(url: str, script:
         with pytest.raises(Unauthorized, match="no token has"):
             await client.call("GET", "/x", reply=Registered)
     assert script.requests == []
+
+
+# --- what a log is told -----------------------------------------------------------------------------------
+
+
+async def test_each_request_has_an_id_of_its_own_and_is_told_with_its_answer(
+    url: str, script: Script
+) -> None:
+    told: list[Exchange] = []
+    job_id = new_id()
+    script.answers = [
+        lambda: problem(Unavailable("later")),
+        lambda: web.json_response(REPLY, status=201, headers={"Location": f"/api/jobs/{job_id}"}),
+        ok,
+    ]
+    async with api(url, on_exchange=told.append) as client:
+        await client.call("PUT", "/api/jobs", reply=Registered)
+        await client.call("GET", f"/api/runners/jobs/{job_id}/audio", reply=Registered)
+    sent = [request.headers["X-Request-ID"] for request in script.requests]
+    assert [each.request_id for each in told] == sent
+    assert len(set(sent)) == 3
+    assert [each.status for each in told] == [503, 201, 200]
+    assert [each.job_id for each in told] == [None, job_id, job_id]
+
+
+async def test_a_request_without_an_answer_is_told_too() -> None:
+    told: list[Exchange] = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with api(url, on_exchange=told.append) as client:
+        with pytest.raises(Unreachable):
+            await client.call("POST", "/x", reply=Registered)
+    (exchange,) = told
+    assert exchange.status is None
+    assert "job_id" not in exchange.fields()

@@ -31,6 +31,21 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
+async def test_a_log_file_gets_a_line_for_each_request(server: FakeServer, tmp_path: Path) -> None:
+    log = tmp_path / "requests.log"
+    assert (await projectw("--log-file", str(log), "jobs")).code == 0
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert " request method=GET path=/api/jobs status=200 " in log.read_text()
+    assert "request_id=" in log.read_text()
+
+
+async def test_a_log_file_that_cannot_be_written_is_a_sentence(server: FakeServer, tmp_path: Path) -> None:
+    ended = await projectw("--log-file", str(tmp_path / "nowhere" / "log"), "jobs")
+    assert ended.code == 1
+    assert "nowhere" in ended.err
+    assert "Traceback" not in ended.err
+
+
 # --- signing in ---------------------------------------------------------------------------------------------
 
 

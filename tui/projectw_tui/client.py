@@ -15,6 +15,7 @@ from projectw_shared.http import Api, Credentials, FixedToken
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import About, Job, JobList, Login, Refresh, SegmentList, Tokens, User
 from projectw_tui.keyrings import SystemKeyring
+from projectw_tui.logs import RequestLog
 from projectw_tui.session import Session, SessionCredentials, SessionStore
 from projectw_tui.settings import TuiSettings
 from projectw_tui.uploading import Upload, send
@@ -30,7 +31,7 @@ class Client:
 
     With a ``token`` that is what every request carries; else the session of the person, kept between programs.
     Every method raises a ``ProjectWError``; the constructor raises ValueError for an address that is none and
-    OSError for a certificate file that cannot be read.
+    OSError for a certificate file that cannot be read or a log file that cannot be written.
     """
 
     def __init__(self, settings: TuiSettings, *, token: str | None = None) -> None:
@@ -40,8 +41,9 @@ class Client:
             SystemKeyring() if settings.use_keyring else None,
         )
         self._session = None if token else SessionCredentials(self.store, self._exchange)
-        self._anonymous = _api(settings, FixedToken(None))
-        self._api = _api(settings, self._session or FixedToken(token))
+        log = RequestLog(settings.log_file, settings.log_format) if settings.log_file else None
+        self._anonymous = _api(settings, FixedToken(None), log)
+        self._api = _api(settings, self._session or FixedToken(token), log)
         self._stack = AsyncExitStack()
 
     @property
@@ -176,13 +178,14 @@ async def save_transcript(client: Client, job_id: str, file_format: str, target:
     return size
 
 
-def _api(settings: TuiSettings, credentials: Credentials) -> Api:
+def _api(settings: TuiSettings, credentials: Credentials, log: RequestLog | None) -> Api:
     return Api(
         settings.server_url,
         credentials=credentials,
         user_agent=USER_AGENT,
         ca_file=settings.ca_file,
         allow_plain_http=settings.allow_plain_http,
+        on_exchange=log,
     )
 
 

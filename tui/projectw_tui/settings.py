@@ -1,6 +1,7 @@
 """The ``tui:`` section of the configuration."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,8 @@ class TuiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``export_dir``: where exports go unless a path is given; null is the current folder.
     ``state_dir``: where the session is kept without a keyring; null is the user's state folder.
     ``use_keyring``: keep the session in the system's keyring where there is one.
+    ``log_file``: a file to which a line is written for each request; null writes none.
+    ``log_format``: ``text`` for people, ``json`` for machines.
     """
 
     server_url: str = "http://127.0.0.1:8000"
@@ -23,6 +26,8 @@ class TuiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     export_dir: Path | None = None
     state_dir: Path | None = None
     use_keyring: bool = True
+    log_file: Path | None = None
+    log_format: Literal["text", "json"] = "text"
 
     def __post_init__(self) -> None:
         """Refuse an address that is none, or that would send recordings in the clear."""

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from projectw_runner import logs
+from projectw_shared.http import Exchange
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,22 @@ def test_a_line_of_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> No
     structlog.get_logger().warning("job failed", code="no-audio")
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"], line["code"]) == ("job failed", "warning", "no-audio")
+
+
+def exchange(path: str) -> Exchange:
+    return Exchange("POST", path, "the-id", 200, 0.0123, None)
+
+
+def test_requests_are_told_with_their_ids_and_heartbeats_only_when_debugging(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json")
+    with structlog.contextvars.bound_contextvars(job_id="the-job", lease=3):
+        logs.log_exchange(exchange("/api/runners/heartbeat"))
+        logs.log_exchange(exchange("/api/runners/jobs/x/result"))
+    line = json.loads(capsys.readouterr().err)
+    assert (line["request_id"], line["job_id"], line["lease"]) == ("the-id", "the-job", 3)
+    assert (line["status"], line["ms"]) == (200, 12.3)
 
 
 def test_what_is_less_important_than_asked_for_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,7 @@ class Context:
 
     config: Path | None
     server: str | None
+    log_file: Path | None = None
 
     @cached_property
     def loaded(self) -> "Loaded[TuiSettings]":
@@ -46,7 +47,12 @@ class Context:
 
         server = self.server or os.environ.get("PROJECTW_SERVER") or None
         try:
-            return load("tui", TuiSettings, config=self.config, overrides={"server_url": server})
+            return load(
+                "tui",
+                TuiSettings,
+                config=self.config,
+                overrides={"server_url": server, "log_file": self.log_file},
+            )
         except ConfigError as error:
             raise WrongConfiguration(str(error)) from error
 

@@ -20,14 +20,17 @@ from projectw_tui.cli.transcript import transcript
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file (YAML).")
 @click.option("--server", metavar="URL", help="Address of the server; also PROJECTW_SERVER, tui.server_url.")
+@click.option(
+    "--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Write a line there for each request."
+)
 @click.version_option(__version__, prog_name="projectw")
 @click.pass_context
-def projectw(ctx: click.Context, config: Path | None, server: str | None) -> None:
+def projectw(ctx: click.Context, config: Path | None, server: str | None, log_file: Path | None) -> None:
     """Turn recordings into text on a Project W server.
 
     Without a command it opens the full-screen interface. PROJECTW_TOKEN is used instead of a session.
     """
-    ctx.obj = Context(config, server)
+    ctx.obj = Context(config, server, log_file)
     if ctx.invoked_subcommand is None:
         _full_screen(ctx)
 
@@ -68,7 +71,10 @@ def _full_screen(ctx: click.Context) -> None:
     context: Context = ctx.obj
     settings = context.settings
     from projectw_tui.app import InvalidThemeError, ProjectWApp
+    from projectw_tui.logs import RequestLog
 
+    if settings.log_file:
+        RequestLog(settings.log_file, settings.log_format)  # refused here, where a sentence can still be read
     try:
         app = ProjectWApp(settings, token=context.token)
     except InvalidThemeError:
