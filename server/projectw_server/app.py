@@ -26,6 +26,7 @@ from projectw_server.api.admission import Admission
 from projectw_server.api.asgi import BoundedConnection, BoundedRequest
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.api.edge import surround
+from projectw_server.api.lifetime import Lifetime
 from projectw_server.clock import Clock
 from projectw_server.db import Database
 from projectw_server.db.failures import translated
@@ -87,6 +88,7 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
         tasks = [
             asyncio.create_task(work, name=name) for name, work in duties(services, database, store).items()
         ]
+        services.lifetime.begin()
         yield
         services.stop()
         for task in tasks:
@@ -182,6 +184,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         census=CensusTaker(database, jobs_of_users, fleet, clock),
         metrics=metrics,
         lag=lag,
+        lifetime=Lifetime(),
         admission=Admission(
             most=settings.max_requests_in_flight, longest_lag=settings.max_lag_seconds, lag=lag.now
         ),

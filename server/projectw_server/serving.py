@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import msgspec
+import structlog
 import uvicorn
 from quart import Quart
 
@@ -30,6 +31,9 @@ GRACE_SECONDS = 3
 
 TRUSTED_PROXIES = ["127.0.0.1", "::1"]
 """Where X-Forwarded-For and -Proto are believed: a proxy on this machine."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class CannotListen(Exception):
@@ -62,14 +66,27 @@ class Interruptible:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, told to say when it answers and to end what would otherwise be held open."""
+    """Uvicorn, told to say when it answers and to end what would otherwise be held open.
+
+    ``on_leaving`` is called when the server is told to stop, and ``on_stop`` ``delay`` seconds later, when it takes no
+    more connections: until then it serves as before, so that a balancer can find out.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, on_started: Callable[[], None], on_stop: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        on_stop: Callable[[], None],
+        *,
+        on_leaving: Callable[[], None] = lambda: None,
+        delay: float = 0.0,
     ) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._on_stop = on_stop
+        self._on_leaving = on_leaving
+        self._delay = delay
+        self._is_leaving = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
@@ -101,7 +118,18 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
     def _stop(self) -> None:
-        self.force_exit = self.should_exit
+        if self._is_leaving:
+            self.force_exit = self.should_exit = True
+            return
+        self._is_leaving = True
+        self._on_leaving()
+        if self._delay > 0:
+            _log.info("stopping: not ready any more", seconds_left=self._delay)
+            asyncio.get_running_loop().call_later(self._delay, self._exit)
+        else:
+            self._exit()
+
+    def _exit(self) -> None:
         self.should_exit = True
 
 
@@ -139,7 +167,14 @@ async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[]
     )
     services = cast("Services", app.extensions[EXTENSION])
 
-    await Server(config, on_started, services.stop).serve(sockets)
+    server = Server(
+        config,
+        on_started,
+        services.stop,
+        on_leaving=services.lifetime.leave,
+        delay=services.settings.shutdown_delay_seconds,
+    )
+    await server.serve(sockets)
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

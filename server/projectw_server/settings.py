@@ -52,6 +52,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How often a job is tried when its runners vanish or fail."""
     max_failures_in_row: PositiveCount = 5
     """After how many jobs that failed one after another a runner gets no more, until an admin looks."""
+    shutdown_delay_seconds: Annotated[float, Meta(ge=0)] = 0
+    """How long the server, told to stop, still serves while /readyz says 503, so that a balancer notices."""
     max_requests_in_flight: PositiveCount = 1024
     """How many requests are worked on at once; lists and submissions are refused from a quarter of it on, other
     requests of people from half of it. Runners that hold a job are never refused."""

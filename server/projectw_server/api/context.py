@@ -9,6 +9,7 @@ from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
 from projectw_server.api.admission import Admission
+from projectw_server.api.lifetime import Lifetime
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.estimating import Estimating
 from projectw_server.dispatch.fleet import Fleet
@@ -59,9 +60,11 @@ class Services:
     metrics: Metrics
     lag: Lag
     admission: Admission
+    lifetime: Lifetime
 
     def stop(self) -> None:
         """Let every request that waits end: the server stops."""
+        self.lifetime.leave()
         self.dispatcher.close()
         self.bus.close()
 

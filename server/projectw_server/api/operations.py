@@ -12,6 +12,7 @@ from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
+from projectw_server.api.lifetime import Stage
 from projectw_server.api.openapi import provider_of
 from projectw_shared import __version__, routes
 from projectw_shared.errors import Unavailable
@@ -55,7 +56,13 @@ async def healthz() -> Status:
 
 @doors.door("GET", routes.READY, Who.ANYONE, gives=Status, urgency=Urgency.VITAL)
 async def readyz() -> Status:
-    """Answer when the database and the storage do; otherwise 503, and which one does not."""
+    """Answer when the database and the storage do; otherwise 503, and which one does not.
+
+    503 also while the server starts and once it was told to stop.
+    """
+    stage = services().lifetime.stage
+    if stage is not Stage.SERVING:
+        raise Unavailable(f"The server is {stage.value}", components=["server"])
     wrong = {name: what for name, what in (await services().health.check()).items() if what is not None}
     if wrong:
         # The reasons name paths and addresses, which are the operator's to see and nobody else's.
