@@ -1,13 +1,14 @@
 """Serving: from settings to a process that answers, and back to nothing when it is told to stop."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import cast
 
-import msgspec
 import structlog
 import uvicorn
 from quart import Quart
@@ -17,10 +18,11 @@ from projectw_server.agreement import agree
 from projectw_server.api.access import Application, Message, Receive, Scope, Send
 from projectw_server.api.connections import BoundedProtocol
 from projectw_server.api.context import EXTENSION, Services
+from projectw_server.api.refusing import refuse
 from projectw_server.app import create_app
 from projectw_server.db import open_database
 from projectw_server.settings import ServerSettings
-from projectw_shared.errors import Unavailable, to_problem
+from projectw_shared.errors import Unavailable
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may rest between two requests. Longer than clients keep theirs (aiohttp: 15 s), or a request
@@ -28,6 +30,9 @@ would now and then meet a connection that is just being closed."""
 
 GRACE_SECONDS = 3
 """How long answers that have begun may take to end when the server stops."""
+
+OTHER_FILES = 512
+"""File descriptors for what is no accepted connection: the database, recordings, and connections being refused."""
 
 TRUSTED_PROXIES = ["127.0.0.1", "::1"]
 """Where X-Forwarded-For and -Proto are believed: a proxy on this machine."""
@@ -59,10 +64,7 @@ class Interruptible:
         except asyncio.CancelledError:
             if has_begun or scope["type"] != "http":
                 raise
-            headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"5")]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            body = msgspec.json.encode(to_problem(Unavailable("The server is stopping; try again")))
-            await send({"type": "http.response.body", "body": body})
+            await refuse(send, Unavailable("The server is stopping; try again", retry_after=5))
 
 
 class Server(uvicorn.Server):
@@ -153,9 +155,15 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
 
 
 async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
+    services = cast("Services", app.extensions[EXTENSION])
+    protocol = partial(
+        BoundedProtocol,
+        most=connections_possible(services.settings.max_connections),
+        on_excess=services.metrics.requests.note_refused_connection,
+    )
     config = uvicorn.Config(
         Interruptible(cast("Application", app)),
-        http=BoundedProtocol,
+        http=cast("type[asyncio.Protocol]", protocol),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -165,8 +173,6 @@ async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[]
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
-    services = cast("Services", app.extensions[EXTENSION])
-
     server = Server(
         config,
         on_started,
@@ -175,6 +181,26 @@ async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[]
         delay=services.settings.shutdown_delay_seconds,
     )
     await server.serve(sockets)
+
+
+def connections_possible(wanted: int) -> int:
+    """Return how many connections may be open at once: ``wanted``, or what the system allows if that is less.
+
+    Each is a file descriptor, and running out of them would keep the server from its own files. The limit of this
+    process is raised as far as it may be.
+    """
+    unlimited = resource.RLIM_INFINITY
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if soft == unlimited or soft >= needed:
+        return wanted
+    allowed = needed if hard == unlimited else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == needed:
+        return wanted
+    possible = max(1, allowed - OTHER_FILES)
+    _log.warning("the system allows fewer connections than max_connections", possible=possible, wanted=wanted)
+    return possible
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

@@ -59,6 +59,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     requests of people from half of it. Runners that hold a job are never refused."""
     max_lag_seconds: Positive = 2
     """How late the event loop may be, with the same shares."""
+    max_connections: PositiveCount = 10_000
+    """How many connections may be open at once."""
     metrics_token: str | None = None
     """A bearer token with which Prometheus may read /metrics; admins may always."""
     metrics_token_file: Path | None = None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from quart import Quart
@@ -30,14 +31,16 @@ class Live:
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
-    """Serve until the end of the block."""
+async def serving(
+    settings: ServerSettings, database: Database, *, most: int | None = None
+) -> AsyncIterator[Live]:
+    """Serve until the end of the block; ``most`` bounds the connections."""
     app = create_app(settings, database)
     started = asyncio.Event()
     (sock,) = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=partial(BoundedProtocol, most=most),  # type: ignore[arg-type]  # as good as the class
         ws="none",
         lifespan="on",
         access_log=False,

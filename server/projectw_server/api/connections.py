@@ -5,9 +5,15 @@ because the parser joins what has come of a header anew with each piece.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from projectw_server.api.access import Receive, Scope, Send
+from projectw_server.api.refusing import refuse
+from projectw_shared.errors import Busy
 
 MAX_HEAD_BYTES = 64 * 1024
 """What may arrive without ending a head or bringing a byte of body; one read of the socket may come on top."""
@@ -19,11 +25,31 @@ SILENT_SECONDS = 300.0
 """How long a client may take nothing of an answer that waits for it: a live stream has no other end."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """Closes the connection of a client that sends endless heads, or none, or that reads no answer."""
+EXCESS = 256
+"""Connections beyond the most that are still answered, with 503; further ones are closed at once."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+EXCESS_SECONDS = 2.0
+"""How long one of those may take for its request."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes the connection of a client that sends endless heads, or none, or that reads no answer.
+
+    Beyond ``most`` connections each further one gets a 503, without its request coming any further; ``on_excess`` is
+    called for each.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        most: int | None = None,
+        on_excess: Callable[[], object] = lambda: None,
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
+        self._most = most
+        self._on_excess = on_excess
+        self._head_seconds = HEAD_SECONDS
         self._idle_bytes = 0
         self._awaits_head = True
         self._deadline: asyncio.TimerHandle | None = None
@@ -32,7 +58,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as Uvicorn's own
         """Begin, and expect a request soon."""
         super().connection_made(transport)
+        if self._most is not None and len(self.connections) > self._most:
+            self._refuse(len(self.connections) - self._most)
         self._expect_end()
+
+    def _refuse(self, excess: int) -> None:
+        self._on_excess()
+        # In place of the application, and only when the request has come: an answer to nothing is rarely read.
+        self.app = cast("ASGI3Application", too_many_connections)
+        self._head_seconds = EXCESS_SECONDS
+        if excess > EXCESS:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and the deadline with it."""
@@ -92,7 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _expect_end(self) -> None:
         self._forget_deadline()
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._deadline = self.loop.call_later(self._head_seconds, self._give_up)
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:
@@ -108,3 +144,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self._is_answered():
             self.transport.close()
+
+
+async def too_many_connections(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer a request on a connection that is one too many, and let the connection end."""
+    await refuse(
+        send, Busy("The server has as many connections as it may; try again in a moment"), close=True
+    )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import msgspec
 import structlog
@@ -11,12 +12,11 @@ import structlog
 from projectw_server.api.access import DOOR, REFUSED, Application, Message, Receive, Scope, Send
 from projectw_server.api.admission import Admission, Urgency
 from projectw_server.api.doors import Door
+from projectw_server.api.refusing import refuse
 from projectw_server.api.visits import VISIT, Visit
 from projectw_server.metrics.requests import RequestMetrics
 from projectw_shared import routes
-from projectw_shared.errors import Busy, to_problem
-
-RETRY_SECONDS = 2
+from projectw_shared.errors import Busy
 
 LOOK_BYTES = 1024
 """An idle runner's heartbeat is much shorter."""
@@ -26,12 +26,7 @@ LOOK_SECONDS = 10.0
 
 TOLD_EVERY_SECONDS = 10.0
 
-BODY = msgspec.json.encode(to_problem(Busy("The server has more to do than it can; try again in a moment")))
-HEADERS = [
-    (b"content-type", b"application/problem+json"),
-    (b"content-length", str(len(BODY)).encode()),
-    (b"retry-after", str(RETRY_SECONDS).encode()),
-]
+BUSY = Busy("The server has more to do than it can; try again in a moment")
 
 _log = structlog.get_logger(__name__)
 
@@ -81,8 +76,7 @@ class Gate:
             )
             self._told_at = time.monotonic()
             self._refused.clear()
-        await send({"type": "http.response.start", "status": Busy.status, "headers": HEADERS})
-        await send({"type": "http.response.body", "body": BODY})
+        await refuse(send, BUSY)
 
 
 def _under_way(admission: Admission, urgency: Urgency) -> float:
@@ -90,7 +84,7 @@ def _under_way(admission: Admission, urgency: Urgency) -> float:
 
 
 class _Look(msgspec.Struct):
-    job: msgspec.Raw | None = None
+    job: dict[str, Any] | None = None
 
 
 async def _look(receive: Receive) -> tuple[Receive, bool]:
@@ -118,7 +112,6 @@ def names_job(body: bytes) -> bool:
     if len(body) > LOOK_BYTES:
         return True
     try:
-        job = msgspec.json.decode(body, type=_Look).job
+        return msgspec.json.decode(body, type=_Look).job is not None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return job is not None and bytes(job) != b"null"
