@@ -63,7 +63,7 @@ class Link:
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str = "") -> None:
         self.http = http
         self.url = url
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def post(self, path: str, body: msgspec.Struct) -> bytes:
         """Send JSON and return the answer; RuntimeError for any other status than 200 and 201."""
@@ -71,7 +71,7 @@ class Link:
 
     async def send(self, path: str, body: bytes, content_type: str) -> bytes:
         """Send ``body`` and return the answer."""
-        headers = {**self._headers, "Content-Type": content_type}
+        headers = {**self.headers, "Content-Type": content_type}
         async with self.http.post(self.url + path, data=body, headers=headers) as answer:
             content = await answer.read()
             if answer.status not in (200, 201):
@@ -108,18 +108,18 @@ class SimulatedPerson(Link):
 class SimulatedRunner(Link):
     """A runner that finishes each job at once, with an empty transcript."""
 
-    _session = ""
+    session = ""
 
     async def register(self, name: str) -> None:
         """Begin a session."""
         answer = await self.post(
             routes.RUNNER_REGISTER, Registration(name, "1", "simulated", "none", ["tiny.en"])
         )
-        self._session = msgspec.json.decode(answer, type=Registered).session
+        self.session = msgspec.json.decode(answer, type=Registered).session
 
     async def next_job(self, wait: float) -> Assignment | None:
         """Send one heartbeat that the server may hold for ``wait`` seconds."""
-        answer = await self.post(routes.RUNNER_HEARTBEAT, Heartbeat(self._session, wait))
+        answer = await self.post(routes.RUNNER_HEARTBEAT, Heartbeat(self.session, wait))
         return msgspec.json.decode(answer, type=HeartbeatReply).job
 
     async def finish(self, job: Assignment) -> None:

@@ -186,6 +186,9 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         lag=lag,
         lifetime=Lifetime(),
         admission=Admission(
-            most=settings.max_requests_in_flight, longest_lag=settings.max_lag_seconds, lag=lag.now
+            most=settings.max_requests_in_flight,
+            most_waiting=settings.max_requests_waiting,
+            longest_lag=settings.max_lag_seconds,
+            lag=lag.now,
         ),
     )

@@ -54,11 +54,13 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """After how many jobs that failed one after another a runner gets no more, until an admin looks."""
     shutdown_delay_seconds: Annotated[float, Meta(ge=0)] = 0
     """How long the server, told to stop, still serves while /readyz says 503, so that a balancer notices."""
-    max_requests_in_flight: PositiveCount = 1024
-    """How many requests are worked on at once; lists and submissions are refused from a quarter of it on, other
-    requests of people from half of it. Runners that hold a job are never refused."""
+    max_requests_in_flight: PositiveCount = 64
+    """How many requests are worked on at once: up to a quarter of them are lists and submissions, up to half are what
+    people ask at all. Runners that hold a job go beyond it."""
+    max_requests_waiting: Annotated[int, Meta(ge=0)] = 4096
+    """How many requests wait for their turn before further ones are refused, with the same shares."""
     max_lag_seconds: Positive = 2
-    """How late the event loop may be, with the same shares."""
+    """How late the server may come to what is due before it refuses requests, with the same shares."""
     max_connections: PositiveCount = 10_000
     """How many connections may be open at once."""
     metrics_token: str | None = None

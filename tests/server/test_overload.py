@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from projectw_server.api import connections
+from projectw_server.api import connections, gate
 from projectw_server.api.admission import Urgency
 from projectw_server.db import Database
 from projectw_server.serving import OTHER_FILES, connections_possible
@@ -20,19 +20,21 @@ from .live import Live, serving, until
 from .test_jobs_api import WAV
 from .test_runners_api import Caller, segment
 
-MANY = 100_000
+MANY = 10_000
 
 
 @contextmanager
 def flooded(live: Live, count: int = MANY) -> Iterator[None]:
-    """As if ``count`` requests were being worked on."""
+    """As if ``count`` requests were being worked on, and as many waited."""
     admission = live.services.admission
     for _ in range(count):
         admission.enter(Urgency.ORDINARY)
+        admission.line_up(Urgency.ORDINARY)
     try:
         yield
     finally:
         for _ in range(count):
+            admission.leave_line(Urgency.ORDINARY)
             admission.leave(Urgency.ORDINARY)
 
 
@@ -126,14 +128,38 @@ async def test_an_idle_runner_is_refused_and_the_probes_are_not(live: Live, runn
 async def test_in_between_people_are_refused_and_runners_served(
     live: Live, admin: Caller, runner: Caller
 ) -> None:
-    most = live.services.settings.max_requests_in_flight
-    with flooded(live, most // 4 + 1):
+    waiting = live.services.settings.max_requests_waiting
+    with flooded(live, waiting // 2 + 1):
         await admin.call("GET", "/api/jobs", expect=503)
         await admin.call("GET", "/nothing-of-this-name", expect=503)
-        await admin.call("GET", "/api/users/me")
-    with flooded(live, most // 2 + 1):
         await admin.call("GET", "/api/users/me", expect=503)
-        await runner.beat()
+        admission = live.services.admission
+        beating = asyncio.create_task(runner.beat())
+        await until(lambda: admission.waiting[Urgency.IDLE])
+    assert (await beating)["job"] is None
+
+
+async def test_a_request_for_which_there_is_no_room_waits_for_its_turn(live: Live, admin: Caller) -> None:
+    admission = live.services.admission
+    most = live.services.settings.max_requests_in_flight
+    for _ in range(most):
+        admission.enter(Urgency.WORKING)
+    listing = asyncio.create_task(admin.call("GET", "/api/jobs"))
+    await until(lambda: admission.waiting[Urgency.HEAVY])
+    for _ in range(most):
+        admission.leave(Urgency.WORKING)
+    assert await listing == {"jobs": [], "next_cursor": None}
+    await until(lambda: admission.total == 0)
+
+
+async def test_a_request_that_waits_in_vain_is_refused(
+    live: Live, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.05)
+    admission = live.services.admission
+    for _ in range(live.services.settings.max_requests_in_flight):
+        admission.enter(Urgency.WORKING)
+    assert (await admin.call("GET", "/api/jobs", expect=503))["code"] == "busy"
 
 
 async def test_held_heartbeats_streams_and_uploads_are_not_under_way(

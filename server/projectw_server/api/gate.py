@@ -1,4 +1,4 @@
-"""The gate: lets a request in, or answers 503 before anything of it is read, looked up or stored."""
+"""The gate: lets a request in, now or in its turn, or answers 503 before anything of it is looked up or stored."""
 
 import asyncio
 import time
@@ -10,8 +10,9 @@ import msgspec
 import structlog
 
 from projectw_server.api.access import DOOR, REFUSED, Application, Message, Receive, Scope, Send
-from projectw_server.api.admission import Admission, Urgency
+from projectw_server.api.admission import Admission, Pace, Urgency
 from projectw_server.api.doors import Door
+from projectw_server.api.line import FROM_FIRST, Line
 from projectw_server.api.refusing import refuse
 from projectw_server.api.visits import VISIT, Visit
 from projectw_server.metrics.requests import RequestMetrics
@@ -23,6 +24,12 @@ LOOK_BYTES = 1024
 
 LOOK_SECONDS = 10.0
 """How long the body of a heartbeat may take while the server is so busy that it has to look."""
+
+PATIENCE_SECONDS = 10.0
+"""How long a request may wait for its turn. One that waits longer is refused, for its client has given up or will."""
+
+REFUSALS_A_SECOND = 250.0
+LONGEST_REFUSAL_SECONDS = 5.0
 
 TOLD_EVERY_SECONDS = 10.0
 
@@ -40,8 +47,12 @@ class Gate:
         self._metrics = metrics
         self._refused: Counter[Urgency] = Counter()
         self._told_at = float("-inf")
+        self._line = Line(admission)
+        self._pace = Pace(rate=REFUSALS_A_SECOND, longest=LONGEST_REFUSAL_SECONDS)
         for urgency in Urgency:
-            metrics.in_flight.labels(urgency.value).set_function(partial(_under_way, admission, urgency))
+            metrics.in_flight.labels(urgency.value).set_function(partial(_of, admission.under_way, urgency))
+        for urgency in FROM_FIRST:
+            metrics.waiting.labels(urgency.value).set_function(partial(_of, admission.waiting, urgency))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,10 +60,11 @@ class Gate:
             return
         door: Door | None = scope.get(DOOR)
         urgency = Urgency.HEAVY if door is None else door.urgency
-        if self._admission.refuses(urgency) and door is not None and door.path == routes.RUNNER_HEARTBEAT:
+        is_busy = not self._admission.has_room(urgency) or self._admission.refuses(urgency)
+        if is_busy and door is not None and door.path == routes.RUNNER_HEARTBEAT:
             receive, has_job = await _look(receive)
             urgency = Urgency.WORKING if has_job else urgency
-        if self._admission.refuses(urgency):
+        if self._admission.refuses(urgency) or not await self._line.pass_through(urgency, PATIENCE_SECONDS):
             await self._refuse(scope, send, urgency)
             return
         visit = scope[VISIT] = Visit(self._admission, urgency)
@@ -61,26 +73,32 @@ class Gate:
             with visit.held():  # a client that is slow to take its answer costs nothing
                 await send(message)
 
-        with visit.counted():
+        try:
             await self._application(scope, receive, answer)
+        finally:
+            self._admission.leave(urgency)
 
     async def _refuse(self, scope: Scope, send: Send, urgency: Urgency) -> None:
         scope[REFUSED] = True
         self._metrics.note_refusal(urgency.value)
         self._refused[urgency] += 1
-        if time.monotonic() - self._told_at > TOLD_EVERY_SECONDS:
+        now = time.monotonic()
+        if now - self._told_at > TOLD_EVERY_SECONDS:
             _log.warning(
                 "too busy: requests are refused",
                 under_way=self._admission.total,
+                waiting=self._admission.total_waiting,
                 refused={urgency.value: count for urgency, count in self._refused.items()},
             )
-            self._told_at = time.monotonic()
+            self._told_at = now
             self._refused.clear()
+        if (delay := self._pace.delay(now)) > 0:
+            await asyncio.sleep(delay)
         await refuse(send, BUSY)
 
 
-def _under_way(admission: Admission, urgency: Urgency) -> float:
-    return admission.under_way[urgency]
+def _of(counts: dict[Urgency, int], urgency: Urgency) -> float:
+    return counts[urgency]
 
 
 class _Look(msgspec.Struct):

@@ -12,22 +12,13 @@ VISIT = "projectw.visit"
 
 
 class Visit:
-    """One request that was let in. While it waits, for news or for its client, it does not count as work."""
+    """One request that was let in, and counts as work except while it waits for news or for its client."""
 
     def __init__(self, admission: Admission, urgency: Urgency) -> None:
         self._admission = admission
         self._urgency = urgency
         self._holds = 0
         self.held_seconds = 0.0
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count it until the end of the block."""
-        self._admission.enter(self._urgency)
-        try:
-            yield
-        finally:
-            self._admission.leave(self._urgency)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -43,6 +43,12 @@ class RequestMetrics:
             ["urgency"],
             registry=registry,
         )
+        self.waiting = Gauge(
+            "projectw_http_requests_waiting",
+            "Requests that wait for their turn just now, unread, by urgency",
+            ["urgency"],
+            registry=registry,
+        )
 
     def note(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that took ``seconds`` of work."""
