@@ -16,7 +16,7 @@ from projectw_runner.held import Held
 from projectw_runner.scratch import Scratch
 from projectw_shared.errors import ProjectWError
 from projectw_shared.messages import Assignment, Result, ResultError
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import safe
 
 T = TypeVar("T")
 
@@ -90,9 +90,7 @@ class Worker:
         if self._unloading:
             self._unloading.cancel()
         log = self._log.bind(job_id=job.id, lease=job.lease)
-        log.info(
-            "job begins", file=shorten(safe(job.file_name), 80), bytes=job.bytes, resume_at=job.resume_at
-        )
+        log.info("job begins", bytes=job.bytes, resume_at=job.resume_at)
         try:
             duration = await self._transcribe(job, held)
         except JobFailure as failure:

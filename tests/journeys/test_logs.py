@@ -60,4 +60,4 @@ def test_a_job_is_followed_from_the_terminal_through_the_server_to_the_runner(
     assert finished["request_id"] == delivered["request_id"]
     assert finished["runner"] == assigned["runner"]
 
-    assert WORDS not in json.dumps(told_by_server)
+    assert WORDS not in json.dumps([told_by_server, told_by_runner])
