@@ -59,7 +59,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     people ask at all. Runners that hold a job go beyond it."""
     max_requests_waiting: Annotated[int, Meta(ge=0)] = 4096
     """How many requests wait for their turn before further ones are refused, with the same shares."""
-    max_lag_seconds: Positive = 2
+    max_lag_seconds: Positive = 4
     """How late the server may come to what is due before it refuses requests, with the same shares."""
     max_connections: PositiveCount = 10_000
     """How many connections may be open at once."""

@@ -1,6 +1,7 @@
 """A server with more to do than it can: refusals are early, clear and without effect, and runners go on."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -116,6 +117,30 @@ async def test_a_working_runner_is_served_from_its_heartbeats_to_its_result(
             assert answer.status == 200
         await runner.result(held, next=50)
     assert (await admin.call("GET", f"/api/jobs/{job['id']}"))["state"] == "succeeded"
+
+
+async def test_a_heartbeat_that_was_looked_at_in_vain_still_arrives_whole(
+    live: Live, runner: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "LOOK_SECONDS", 0.05)
+    admission = live.services.admission
+    most = live.services.settings.max_requests_in_flight
+    for _ in range(most):
+        admission.enter(Urgency.WORKING)
+    body = json.dumps({"session": runner.session, "wait": 0}).encode()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:10]
+        await until(lambda: admission.waiting[Urgency.IDLE])
+        for _ in range(most):
+            admission.leave(Urgency.WORKING)
+        yield body[10:]
+
+    headers = runner.headers | {"Content-Type": "application/json"}
+    async with runner.http.post(
+        f"{runner.url}/api/runners/heartbeat", data=slowly(), headers=headers
+    ) as answer:
+        assert answer.status == 200
 
 
 async def test_an_idle_runner_is_refused_and_the_probes_are_not(live: Live, runner: Caller) -> None:

@@ -109,6 +109,10 @@ async def _look(receive: Receive) -> tuple[Receive, bool]:
     """Read as much of a heartbeat as shows whether it names a job; return a way to read it all again, and that."""
     seen: list[Message] = []
     body = b""
+
+    async def again() -> Message:
+        return seen.pop(0) if seen else await receive()
+
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             while len(body) <= LOOK_BYTES:
@@ -117,11 +121,7 @@ async def _look(receive: Receive) -> tuple[Receive, bool]:
                 if not seen[-1].get("more_body", False):
                     break
     except TimeoutError:
-        return receive, False
-
-    async def again() -> Message:
-        return seen.pop(0) if seen else await receive()
-
+        return again, False
     return again, names_job(body)
 
 
