@@ -16,7 +16,7 @@ from projectw_shared.ids import new_id
 from .conftest import PASSWORD
 from .live import Live, until
 from .test_jobs_api import WAV
-from .test_runners_api import Caller, segment
+from .test_runners_api import Caller, held_back, segment
 
 Figures = dict[tuple[str, ...], float]
 
@@ -169,7 +169,7 @@ async def test_requests_are_counted_by_route_and_never_by_path(admin: Caller) ->
 async def test_what_waits_is_counted_as_waiting_and_takes_no_time(admin: Caller, live: Live) -> None:
     runner = await make_runner(admin)
     beating = asyncio.create_task(runner.beat(wait=15))
-    await until(lambda: live.services.dispatcher.waiters.next_idle())
+    await held_back(live.services)
     async with admin.http.get(f"{admin.url}/api/events", headers=admin.headers) as stream:
         await stream.content.readuntil(b"\n\n")
         held = await figures(admin)

@@ -19,7 +19,7 @@ from projectw_server.settings import ServerSettings
 from .conftest import PASSWORD
 from .live import Live, serving, until
 from .test_jobs_api import WAV
-from .test_runners_api import Caller, segment
+from .test_runners_api import Caller, held_back, segment
 
 MANY = 10_000
 
@@ -209,7 +209,7 @@ async def test_held_heartbeats_streams_and_uploads_are_not_under_way(
     async with admin.http.get(f"{admin.url}/api/events", headers=admin.headers) as stream:
         await stream.content.readuntil(b"\n\n")
         await arrived.wait()
-        await until(lambda: live.services.dispatcher.waiters.next_idle())
+        await held_back(live.services)
         await until(lambda: admission.total == 0)
     rest.set()
     assert await uploading == 201
