@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.fleets import idle, live
+from benchmarks.fleets import aborts, idle, kills, live, recovery
 from benchmarks.fleets.plan import Place, Plan
 from benchmarks.fleets.tally import COLUMNS, Rows
 from benchmarks.load import separate_core
@@ -21,6 +21,9 @@ from benchmarks.report import Report
 PARTS: dict[str, Callable[[Rows, Place, Plan], Awaitable[None]]] = {
     "idle": idle.measure,
     "live": live.measure,
+    "recovery": recovery.measure,
+    "kills": kills.measure,
+    "aborts": aborts.measure,
 }
 
 

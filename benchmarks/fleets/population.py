@@ -23,6 +23,8 @@ DAY = 86_400.0
 BATCH = 500
 """Rows to a statement."""
 
+STATES = ("queued", "succeeded")
+
 
 @dataclass(frozen=True)
 class Member:
@@ -87,14 +89,16 @@ async def _members(services: Services, count: int) -> list[Member]:
     return [Member(each.user_id, services.sessions.sign(each)) for each in claims]
 
 
-async def fill(owners: list[Member], count: int) -> None:
-    """Write ``count`` queued jobs without recordings, spread over ``owners``."""
+async def fill(owners: list[Member], count: int, *, held: int) -> None:
+    """Write ``count`` jobs without recordings, spread over ``owners``: ``held`` run, half of the rest wait."""
     for begin in range(0, count, BATCH * 10):
         numbers = range(begin, min(count, begin + BATCH * 10))
-        await Job.bulk_create([_job(owners[n % len(owners)], n) for n in numbers], batch_size=BATCH)
+        jobs = [_job(owners[n % len(owners)], n, "running" if n < held else STATES[n % 2]) for n in numbers]
+        await Job.bulk_create(jobs, batch_size=BATCH)
 
 
-def _job(owner: Member, number: int) -> Job:
+def _job(owner: Member, number: int, state: str) -> Job:
+    is_held = state == "running"
     return Job(
         id=new_id(),
         owner_id=owner.id,
@@ -103,9 +107,15 @@ def _job(owner: Member, number: int) -> Job:
         bytes=1_000_000,
         sha256="0" * 64,
         settings="{}",
-        state="queued",
+        state=state,
         start_tag=float(number),
         finish_tag=float(number + 1),
+        lease=int(is_held),
+        lease_expires_at=0.0 if is_held else None,
+        runner_id=new_id() if is_held else None,
+        runner_session=new_id() if is_held else None,
+        runner_name="gone" if is_held else None,
+        runner_version="1" if is_held else None,
         created_at=0.0,
         revision=0,
     )

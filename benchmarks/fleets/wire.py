@@ -21,6 +21,10 @@ class Answer(NamedTuple):
 class Refused(Exception):
     """An answer that is neither 200 nor 201; the message says of what, and what it said."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class Broken(Exception):
     """The connection ended before the answer did, or could not be opened."""
@@ -74,7 +78,8 @@ class Connection:
         """Send ``request`` and return the body of its answer. Raises Refused and Broken."""
         answer = await self.send(request)
         if answer.status not in (200, 201):
-            raise Refused(f"{_first_line(request)} answered {answer.status}: {answer.body[:300]!r}")
+            said = f"{_first_line(request)} answered {answer.status}: {answer.body[:300]!r}"
+            raise Refused(said, answer.status)
         return answer.body
 
     async def chunks(self, request: bytes) -> AsyncIterator[bytes]:
@@ -84,7 +89,7 @@ class Connection:
             writer.write(request)
             status, _ = await _head(reader)
             if status != 200:
-                raise Refused(f"{_first_line(request)} answered {status}")
+                raise Refused(f"{_first_line(request)} answered {status}", status)
             while size := int(await reader.readuntil(b"\r\n"), 16):
                 yield (await reader.readexactly(size + 2))[:-2]
         except (OSError, asyncio.IncompleteReadError) as error:
