@@ -118,3 +118,16 @@ async def test_news_end_the_heartbeats_that_they_are_for() -> None:
     waiters.end_all()
     assert other.is_over
     assert not other.is_dismissed
+
+
+async def test_news_of_a_job_reach_every_heartbeat_that_names_it_and_none_that_is_over() -> None:
+    waiters = Waiters()
+    first, second = Waiter("a", "s", "job"), Waiter("b", "s", "job")
+    waiters.add(first)
+    waiters.add(second)
+    waiters.remove(first)
+    waiters.end_job("job")
+    assert (first.is_over, second.is_over) == (False, True)
+    waiters.remove(second)
+    waiters.end_job("job")
+    assert not waiters._working
