@@ -5,6 +5,7 @@ milliseconds. One task matches: the runner that has waited longest gets the firs
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -27,6 +28,10 @@ REPEATED_NEWS_SECONDS = 1.0
 
 LOOK_SECONDS = 2.0
 """Waiting runners and jobs are looked at this often also when nobody said that there is something new."""
+
+SHORTEST_SHARE = 0.8
+"""A heartbeat is held for this share of its time at least, and for all of it at most: runners that came together, as
+they do after a restart, would otherwise come together for ever, and a job would wait behind all of them."""
 
 RETRY_SECONDS = 1.0
 """When the database could not be asked for a job, it is asked again after this."""
@@ -69,7 +74,7 @@ class Dispatcher:
 
         Raises SessionLost, LeaseLost or Gap as the contract says.
         """
-        wait = min(beat.wait, self._max_wait)
+        wait = min(beat.wait, self._max_wait) * random.uniform(SHORTEST_SHARE, 1.0)  # noqa: S311  no secret
         if wait <= 0 or (beat.job is not None and beat.job.segments):
             return await self._at_once(runner, beat)
         waiter = Waiter(runner.id, beat.session, beat.job.id if beat.job else None, while_held)

@@ -7,6 +7,7 @@ import pytest
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.dispatch import dispatcher, sweeper
+from projectw_server.dispatch.waiters import Waiter
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, SessionLost, Unavailable
 from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, HeldJob, Result
@@ -457,3 +458,18 @@ async def test_a_task_of_the_sweeper_survives_its_failures(monkeypatch: pytest.M
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_heartbeats_that_come_together_do_not_end_together(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[float] = []
+
+    async def note(_waiter: Waiter, seconds: float) -> None:
+        held.append(seconds)
+
+    monkeypatch.setattr(Waiter, "wait", note)
+    for _ in range(10):
+        await answered(runner.beats(wait=10.0))
+    assert all(10.0 * dispatcher.SHORTEST_SHARE <= seconds <= 10.0 for seconds in held)
+    assert len(set(held)) > 1
