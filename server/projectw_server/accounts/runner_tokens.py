@@ -52,7 +52,7 @@ class RunnerTokens:
 
     async def identify(self, token: str) -> RunnerIdentity | None:
         """Return the runner that ``token`` belongs to."""
-        row = await self._database.row(
+        row = await self._database.lookup(
             "SELECT id, name, failures_in_row FROM runners WHERE token_hash = $1", _hash(token)
         )
         return RunnerIdentity(**row) if row else None

@@ -94,7 +94,7 @@ class Sessions:
 
     async def identify(self, claims: Claims) -> Person | None:
         """Return who signed in, or None when that sign-in has ended or the account is disabled."""
-        row = await self._database.row(_IDENTIFY, claims.session_id, claims.user_id, self._now())
+        row = await self._database.lookup(_IDENTIFY, claims.session_id, claims.user_id, self._now())
         if row is None:
             return None
         return Person(

@@ -30,6 +30,9 @@ class Backend(Link, Protocol):
     is_shared: bool
     """Other servers may work on it at the same time."""
 
+    async def lookup(self, sql: str, values: list[Any]) -> Row | None:
+        """Run ``sql``, which finds at most a few rows by an index, and return the first of them as last committed."""
+
     def transaction(self) -> AbstractAsyncContextManager[Link]:
         """Begin, and commit at the end of the block, or roll back when that raises.
 
@@ -41,3 +44,6 @@ class Backend(Link, Protocol):
 
     async def checkpoint(self) -> None:
         """Let no deleted text be readable any longer than it must."""
+
+    def close(self) -> None:
+        """Close what was opened beside Tortoise's own connections."""

@@ -11,7 +11,7 @@ Row locks are taken in one order, so that no two transactions wait for each othe
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -48,6 +48,13 @@ class Statements:
         """Run ``sql`` and return its first row, or None."""
         found = await self.rows(sql, *values)
         return found[0] if found else None
+
+    async def lookup(self, sql: str, *values: Any) -> Row | None:
+        """Return the row that ``sql`` finds by an index, or None; it changes and locks nothing.
+
+        Within a transaction as it stands there, outside as it was committed last.
+        """
+        return await self.row(sql, *values)
 
     async def many(self, sql: str, values: list[list[Any]]) -> None:
         """Run ``sql`` once for each list of values, all or none."""
@@ -100,6 +107,11 @@ class Database(Statements):
         finally:
             for call in self.on_timed:
                 call(kind, time.perf_counter() - began)
+
+    async def lookup(self, sql: str, *values: Any) -> Row | None:
+        """Return the row that ``sql`` finds by an index, or None, as it was committed last."""
+        with self._timed("statement"):
+            return await self._backend.lookup(sql, list(values))
 
     @property
     def is_shared(self) -> bool:
@@ -169,8 +181,9 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     try:
         with explained(url):
             await client.create_connection(with_db=True)
-        database = Database(backend_of(client))
-        yield database
-        await database.settle()
+        with closing(backend_of(client)) as backend:
+            database = Database(backend)
+            yield database
+            await database.settle()
     finally:
         await Tortoise.close_connections()

@@ -96,8 +96,16 @@ class PostgresBackend:
             server_settings=client.server_settings,
         )
 
+    async def lookup(self, sql: str, values: list[Any]) -> Row | None:
+        """Run ``sql`` and return its first row, or None."""
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
     async def checkpoint(self) -> None:
         """Do nothing: PostgreSQL tidies up by itself."""
+
+    def close(self) -> None:
+        """Do nothing: the pool is Tortoise's."""
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

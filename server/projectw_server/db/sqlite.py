@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -11,11 +11,14 @@ import aiosqlite
 from tortoise.backends.sqlite.client import SqliteClient
 
 from projectw_server.db.backends import Duplicate, Link, Row
+from projectw_server.db.lookups import Lookups
 
 BUSY_TIMEOUT_MS = 10_000
 
 PRAGMAS = f"journal_mode=WAL&synchronous=FULL&busy_timeout={BUSY_TIMEOUT_MS}&secure_delete=ON"
 """Every commit on disk, deleted content overwritten."""
+
+MEMORY = ":memory:"
 
 
 class SqliteBackend:
@@ -29,6 +32,7 @@ class SqliteBackend:
 
     def __init__(self, client: SqliteClient) -> None:
         self._client = client
+        self._lookups = None if client.filename == MEMORY else Lookups(client.filename)
 
     async def rows(self, sql: str, values: list[Any]) -> list[Row]:
         """Run ``sql`` and return its rows."""
@@ -58,9 +62,23 @@ class SqliteBackend:
         """Refuse: nobody else works on this database."""
         raise NotImplementedError("SQLite has one connection")
 
+    async def lookup(self, sql: str, values: list[Any]) -> Row | None:
+        """Run ``sql`` on the spot, beside the connection."""
+        if self._lookups is not None:
+            # Busy only while the log is recovered or the file is locked from outside: then like any other statement.
+            with suppress(sqlite3.OperationalError):
+                return self._lookups.row(dialect(sql), values)
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
     async def checkpoint(self) -> None:
         """Empty the write-ahead log."""
         await self.rows("PRAGMA wal_checkpoint(TRUNCATE)", [])
+
+    def close(self) -> None:
+        """Close the connection for lookups; before the other, so that the last to close empties the log."""
+        if self._lookups is not None:
+            self._lookups.close()
 
 
 class _Connection:

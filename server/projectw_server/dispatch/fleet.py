@@ -90,7 +90,7 @@ class Fleet:
 
     async def holder(self, runner: RunnerIdentity, session: str) -> tuple[Holder, Row]:
         """Return the runner in its valid session, with its row; raises SessionLost for any other session."""
-        row = await self._database.row("SELECT * FROM runners WHERE id = $1", runner.id)
+        row = await self._database.lookup("SELECT * FROM runners WHERE id = $1", runner.id)
         if row is None:
             raise Unauthorized("This runner's token was revoked")
         if row["session"] is None or row["session"] != session:

@@ -44,7 +44,7 @@ async def find_candidate(statements: Statements, holder: Holder, *, is_alone: bo
 
     A job that it let go of before is left for another, unless it ``is_alone`` in what it offers.
     """
-    row = await statements.row(_candidate(len(holder.offers), is_alone), *_values(holder, is_alone))
+    row = await statements.lookup(_candidate(len(holder.offers), is_alone), *_values(holder, is_alone))
     return row["id"] if row else None
 
 

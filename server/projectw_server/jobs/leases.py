@@ -76,7 +76,7 @@ class Leases:
 
     async def held_by(self, holder: Holder) -> Assignment | None:
         """Return the job that ``holder`` has, under the same lease, for a runner whose answer was lost."""
-        row = await self._database.row(
+        row = await self._database.lookup(
             "SELECT * FROM jobs WHERE runner_id = $1 AND state IN ('assigned', 'running') AND runner_session = $2",
             holder.runner_id,
             holder.session,
@@ -286,18 +286,17 @@ class Leases:
     async def _valid(
         self, statements: Statements, holder: Holder, job_id: str, lease: int, *, lock: bool = False
     ) -> Row:
-        rows = await self._held(
-            statements,
-            "id = $1 AND lease = $2 AND runner_id = $3 AND runner_session = $4"
-            + (" FOR UPDATE" if lock else ""),
+        row = await statements.lookup(
+            "SELECT * FROM jobs WHERE id = $1 AND lease = $2 AND runner_id = $3 AND runner_session = $4"  # noqa: S608  words of ours
+            " AND state IN ('assigned', 'running')" + (" FOR UPDATE" if lock else ""),
             job_id,
             lease,
             holder.runner_id,
             holder.session,
         )
-        if not rows:
+        if row is None:
             raise LeaseLost(NOT_HELD)
-        return rows[0]
+        return row
 
     async def _assignment(self, statements: Statements, row: Row) -> Assignment:
         return Assignment(

@@ -147,7 +147,7 @@ class Jobs:
         """
         wanted = "SELECT * FROM jobs WHERE id = $1 AND owner_id = $2"
         if transaction is None:
-            row = await self._database.row(wanted, job_id, person.id)
+            row = await self._database.lookup(wanted, job_id, person.id)
         else:
             row = await transaction.row(f"{wanted} FOR UPDATE", job_id, person.id)
         if row is None:
