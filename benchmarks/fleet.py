@@ -7,12 +7,13 @@ process, on a core of its own where there is one server. Its own delays are in t
 import argparse
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import psutil
 import uvloop
 
-from benchmarks.fleets import aborts, idle, kills, live, recovery
+from benchmarks.fleets import aborts, idle, kills, live, postgres, recovery
 from benchmarks.fleets.plan import Place, Plan
 from benchmarks.fleets.tally import COLUMNS, Rows
 from benchmarks.load import separate_core
@@ -31,7 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be chosen."""
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this; may be given again")
     parser.add_argument("--servers", type=int, default=1, metavar="N", help="how many share the load")
-    parser.add_argument("--database", metavar="URL", help="an empty PostgreSQL database instead of SQLite")
+    database = parser.add_mutually_exclusive_group()
+    database.add_argument(
+        "--database", metavar="URL", help="an empty PostgreSQL database; for one --part only"
+    )
+    database.add_argument("--postgres", action="store_true", help="start a PostgreSQL for each part")
 
 
 def run(quick: bool, options: argparse.Namespace) -> Report:
@@ -40,8 +45,13 @@ def run(quick: bool, options: argparse.Namespace) -> Report:
     check(options)
     report = Report("A fleet: many runners and people, kills and broken requests", COLUMNS)
     for part in options.part or PARTS:
-        with tempfile.TemporaryDirectory(prefix=f"projectw-fleet-{part}-") as folder, _core(options) as core:
-            place = Place(Path(folder), options.servers, options.database, core)
+        # The database before the core: it may use all of them.
+        with (
+            tempfile.TemporaryDirectory(prefix=f"projectw-fleet-{part}-") as folder,
+            _database(options) as (url, process),
+            _core(options) as core,
+        ):
+            place = Place(Path(folder), options.servers, url, core, process)
             uvloop.run(PARTS[part](Rows(report, part), place, plan))
     return report
 
@@ -50,8 +60,17 @@ def check(options: argparse.Namespace) -> None:
     """Leave with a sentence when the options contradict one another."""
     if options.servers < 1:
         raise SystemExit("--servers: at least 1")
-    if options.servers > 1 and options.database is None:
-        raise SystemExit("--servers: several servers share a PostgreSQL database, which --database names")
+    if options.servers > 1 and options.database is None and not options.postgres:
+        raise SystemExit("--servers: several servers share a PostgreSQL; give --postgres or --database")
+    if options.database is not None and len(options.part or PARTS) != 1:
+        raise SystemExit("--database: each part needs an empty one, so give one --part")
+
+
+@contextmanager
+def _database(options: argparse.Namespace) -> Iterator[tuple[str | None, psutil.Process | None]]:
+    """Yield the database's URL, None for SQLite, and its first process where it was started here."""
+    with postgres.cluster() if options.postgres else nullcontext((options.database, None)) as found:
+        yield found
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -22,12 +22,12 @@ def free_port() -> int:
 
 
 class Measured:
-    """A process with its children."""
+    """A process with its children; ``started`` says how else than usual ``subprocess.Popen`` is to start it."""
 
-    def __init__(self, words: Sequence[str | Path], *, core: int | None, log: Path) -> None:
+    def __init__(self, words: Sequence[str | Path], *, core: int | None, log: Path, **started: Any) -> None:
         self._log = log.open("ab")
         self._process = subprocess.Popen(
-            words, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+            words, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True, **started
         )
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
@@ -40,6 +40,11 @@ class Measured:
                 return
             time.sleep(0.05)
         raise RuntimeError(f"the server did not start; see {self._log.name}")
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
 
     @property
     def cpu_seconds(self) -> float:

@@ -12,14 +12,13 @@ from tortoise import Tortoise, fields
 from tortoise.models import Model
 
 
-class Counter(Model):
+class User(Model):
     """A small table that every database of ours has."""
 
-    name = fields.CharField(32, primary_key=True)
-    value = fields.BigIntField()
+    id = fields.CharField(36, primary_key=True)
 
     class Meta:
-        table = "counters"
+        table = "users"
 
 
 async def serve(database_url: str, port: int) -> None:
@@ -30,7 +29,7 @@ async def serve(database_url: str, port: int) -> None:
 
     @app.get("/readyz")
     async def readyz() -> str:
-        await Counter.all().count()
+        await User.all().count()
         return "ok"
 
     config = uvicorn.Config(
