@@ -33,6 +33,10 @@ SHORTEST_SHARE = 0.8
 """A heartbeat is held for this share of its time at least, and for all of it at most: runners that came together, as
 they do after a restart, would otherwise come together for ever, and a job would wait behind all of them."""
 
+CLAIMS_AT_ONCE = 8
+"""How many claims wait for the database side by side at most: one at a time would get one turn for all the turns of
+those who submit, and on a busy machine the queue would grow although runners wait."""
+
 RETRY_SECONDS = 1.0
 """When the database could not be asked for a job, it is asked again after this."""
 
@@ -222,9 +226,7 @@ class Dispatcher:
             await self._wait_for_something()
             try:
                 while self._due:
-                    offers = self._due.pop()
-                    while (waiter := self.waiters.next_idle(offers)) and await self._match_one(waiter):
-                        pass
+                    await self._match_all(self._due.pop())
                 self._tell_others()
             except Exception:  # noqa: BLE001  nobody waits for this task, and without it no job finds a runner
                 _log.exception("jobs could not be matched with runners")
@@ -245,6 +247,14 @@ class Dispatcher:
         here = {offer for offers in self.waiters.idle_offers() for offer in offers} if untold else set()
         for need in untold - here:
             self._signals.tell_others(Queued(need))
+
+    async def _match_all(self, offers: Offers) -> None:
+        """Claim until no job or no runner with these ``offers`` is left, more side by side the longer that goes on."""
+        count = 1
+        while waiters := self.waiters.next_idle(offers, count):
+            if not all(await asyncio.gather(*(self._match_one(waiter) for waiter in waiters))):
+                return
+            count = min(count * 2, CLAIMS_AT_ONCE)
 
     async def _match_one(self, waiter: Waiter) -> bool:
         """Claim the first job for ``waiter``; tell whether it is worth going on."""

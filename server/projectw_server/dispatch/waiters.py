@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
+from itertools import chain, islice
 
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.messages import Assignment
@@ -107,9 +108,13 @@ class Waiters:
         if waiter.settled.is_set() and self._waiting.get(_key(waiter)) is waiter:
             del self._waiting[_key(waiter)]
 
-    def next_idle(self, offers: Offers) -> Waiter | None:
-        """Return the idle runner with just these ``offers`` that has waited longest."""
-        return next((waiter for waiter in self._idle() if waiter.offers == offers), None)
+    def next_idle(self, offers: Offers, count: int = 1) -> list[Waiter]:
+        """Return the ``count`` idle runners with just these ``offers`` that have waited longest.
+
+        Without those for whom a job is being claimed.
+        """
+        free = (waiter for waiter in self._idle() if waiter.offers == offers and waiter.settled.is_set())
+        return list(islice(free, count))
 
     def idle_offers(self) -> set[Offers]:
         """Return what the idle runners offer, each combination once."""

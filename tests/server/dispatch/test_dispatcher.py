@@ -128,6 +128,32 @@ async def test_jobs_go_to_the_runners_in_the_order_in_which_they_came(
     assert (await answered(second)).job is not None
 
 
+async def test_many_jobs_are_claimed_side_by_side(
+    core: Core, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identities = [await core.runner(f"runner-{number}") for number in range(6)]
+    runners = [Runner(core, identity, await core.register(identity)) for identity in identities]
+    claim, submitted, under_way, most = core.leases.claim, asyncio.Event(), 0, 0
+
+    async def counted(holder: Holder, *, is_alone: bool = False) -> Assignment | None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            await submitted.wait()
+            return await claim(holder, is_alone=is_alone)
+        finally:
+            under_way -= 1
+
+    held = [await runner.held() for runner in runners]
+    monkeypatch.setattr(core.leases, "claim", counted)
+    jobs = {(await core.submit(person)).id for _ in runners}
+    submitted.set()
+    replies = [await answered(task) for task in held]
+    assert {reply.job.id for reply in replies if reply.job is not None} == jobs
+    assert most > 1
+
+
 async def test_nothing_is_assigned_to_a_client_that_has_gone(
     core: Core, person: Person, runner: Runner
 ) -> None:
@@ -169,8 +195,7 @@ async def test_a_job_whose_client_goes_in_the_moment_of_the_answer_is_handed_bac
     core: Core, person: Person, runner: Runner
 ) -> None:
     task = await runner.held()
-    waiter = core.dispatcher.waiters.next_idle(OFFERS)
-    assert waiter is not None
+    (waiter,) = core.dispatcher.waiters.next_idle(OFFERS)
     answer = waiter.answer
 
     def and_leave(assignment: Assignment | None = None) -> bool:

@@ -24,11 +24,11 @@ async def test_the_idle_runner_that_has_waited_longest_is_next() -> None:
     first, second, working = idle("a"), idle("b"), Waiter("c", "s", "job")
     for each in (working, first, second):
         waiters.add(each)
-    assert waiters.next_idle(SOME) is first
+    assert waiters.next_idle(SOME) == [first]
     first.answer()
-    assert waiters.next_idle(SOME) is second
+    assert waiters.next_idle(SOME) == [second]
     waiters.remove(second)
-    assert waiters.next_idle(SOME) is None
+    assert waiters.next_idle(SOME) == []
 
 
 async def test_idle_runners_are_told_apart_by_what_they_offer() -> None:
@@ -37,7 +37,7 @@ async def test_idle_runners_are_told_apart_by_what_they_offer() -> None:
     for each in (small, large, Waiter("c", "s", "job")):
         waiters.add(each)
     assert waiters.idle_offers() == {SOME, ("*", "large-v3")}
-    assert waiters.next_idle(("*", "large-v3")) is large
+    assert waiters.next_idle(("*", "large-v3")) == [large]
     large.answer()
     assert waiters.idle_offers() == {SOME}
 
