@@ -24,13 +24,13 @@ class Plan:
 
     @classmethod
     def quick(cls) -> "Plan":
-        """Return a run of about a minute with the same load each second, but for the number of idle runners."""
+        """Return a run of under a minute with the same load each second, but for the number of idle runners."""
         return cls(
             runners=200,
-            idle_seconds=20.0,
-            live_seconds=6.0,
-            recovered_jobs=10_000,
-            recovery_rounds=3,
+            idle_seconds=15.0,
+            live_seconds=3.0,
+            recovered_jobs=5_000,
+            recovery_rounds=2,
             kills=5,
             aborts=20,
         )
