@@ -30,8 +30,8 @@ LOOK_SECONDS = 2.0
 """Waiting runners and jobs are looked at this often also when nobody said that there is something new."""
 
 SHORTEST_SHARE = 0.8
-"""A heartbeat is held for this share of its time at least, and for all of it at most: runners that came together, as
-they do after a restart, would otherwise come together for ever, and a job would wait behind all of them."""
+"""A heartbeat that would wait for as long as it may is held for this share of that at least: runners that came
+together, as they do after a restart, would otherwise come together for ever, and a job would wait behind them all."""
 
 CLAIMS_AT_ONCE = 8
 """How many claims wait for the database side by side at most: one at a time would get one turn for all the turns of
@@ -78,7 +78,9 @@ class Dispatcher:
 
         Raises SessionLost, LeaseLost or Gap as the contract says.
         """
-        wait = min(beat.wait, self._max_wait) * random.uniform(SHORTEST_SHARE, 1.0)  # noqa: S311  no secret
+        wait = min(beat.wait, self._max_wait)
+        if wait == self._max_wait:
+            wait *= random.uniform(SHORTEST_SHARE, 1.0)  # noqa: S311  no secret
         if wait <= 0 or (beat.job is not None and beat.job.segments):
             return await self._at_once(runner, beat)
         waiter = Waiter(runner.id, beat.session, beat.job.id if beat.job else None, while_held)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, islice
