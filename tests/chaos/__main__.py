@@ -19,6 +19,7 @@ from typing import Any
 
 from deploy.programs import ProgramFailed
 from projectw_shared.errors import ProjectWError
+from tests.chaos.deployment import prepare
 from tests.chaos.equipment import Missing
 from tests.chaos.faults import Fault
 from tests.chaos.occasions import celebrate
@@ -66,8 +67,27 @@ def main() -> int:
     """Run the command line."""
     wish = _arguments()
     faults = [Fault(name.strip()) for name in wish.faults.split(",")] if wish.faults else list(Fault)
-    options = {"servers": wish.servers, "database_url": wish.database if "://" in wish.database else None}
+    options: dict[str, Any] = {"servers": wish.servers}
+    if "://" in wish.database:
+        options["database_url"] = wish.database
     run = Run()
+    with tempfile.TemporaryDirectory(prefix="chaos-prepared-") as folder:
+        options["prepared"] = prepare(Path(folder))
+        _play(run, wish, faults, options)
+    print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
+    print(*run.table.lines(), sep="\n")
+    if wish.json:
+        document = {
+            "seed": wish.seed,
+            "scenarios": run.played,
+            "rows": run.table.rows(),
+            "failures": run.failures,
+        }
+        wish.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 1 if run.failures else 0
+
+
+def _play(run: Run, wish: argparse.Namespace, faults: list[Fault], options: dict[str, Any]) -> None:
     deadline = time.monotonic() + wish.minutes * 60
     for each in _scenarios(wish, faults):
         if time.monotonic() > deadline:
@@ -80,17 +100,6 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             _complain(wish.seed, run.failures[-1])
-    print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
-    print(*run.table.lines(), sep="\n")
-    if wish.json:
-        document = {
-            "seed": wish.seed,
-            "scenarios": run.played,
-            "rows": run.table.rows(),
-            "failures": run.failures,
-        }
-        wish.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 1 if run.failures else 0
 
 
 def _scenarios(wish: argparse.Namespace, faults: list[Fault]) -> Iterable[Scenario]:

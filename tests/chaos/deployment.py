@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,8 @@ LOOK_SECONDS: Final = 0.1
 class Deployment:
     """A running installation in ``folder``. ``database_url``: SQLite in the data directory when None.
 
-    ``extra`` is added to the environment of the servers, ``program`` takes the place of theirs. Everything goes
-    through ``proxy``.
+    ``extra`` is added to the environment of the servers, ``program`` takes the place of theirs. ``prepared`` is what
+    ``prepare`` has made, for SQLite alone. Everything goes through ``proxy``.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Deployment:
         data_dir: Path | None = None,
         extra: Mapping[str, str] | None = None,
         program: Sequence[str | Path] | None = None,
+        prepared: Path | None = None,
     ) -> None:
         self.folder = folder
         self.data_dir = data_dir or folder / "data"
@@ -67,6 +69,7 @@ class Deployment:
         self.simulated: list[SimulatedRunner] = []
         self._working: list[asyncio.Task[None]] = []
         self._environment = {**environment(), **(extra or {})}
+        self._prepared = prepared if database_url is None else None
         self._program = program or [SCRIPTS / "projectw-server"]
         self._count = servers
 
@@ -82,7 +85,9 @@ class Deployment:
         await self.close()
 
     async def _start(self) -> None:
-        if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
+        if self._prepared is not None:
+            await asyncio.to_thread(shutil.copytree, self._prepared, self.data_dir, dirs_exist_ok=True)
+        else:
             await asyncio.to_thread(add_people, self.installation)
         await self.proxy.start()
         self.proxy.ports = [0] * self._count
@@ -199,6 +204,12 @@ class Deployment:
             await asyncio.to_thread(end_all, list(reversed(self.installation.programs)))
             await self.proxy.close()
             self.history.close()
+
+
+def prepare(folder: Path) -> Path:
+    """Make the accounts once for many deployments, and return the data directory that they start from."""
+    add_people(Installation(folder))
+    return folder / "data"
 
 
 def add_people(installation: Installation) -> None:

@@ -80,9 +80,10 @@ SIGHTS: Final = {
     Point.RETRIED: Sight(Moment.ANSWERED, lambda it: _asks(it, "POST", "/retry") and _is_taken(it)),
 }  # fmt: skip
 
-BY_CLIENT: Final = frozenset(
-    {Point.UPLOAD_BEGUN, Point.UPLOAD_HALF, Point.ACKNOWLEDGED, Point.CANCELLING, Point.DELETING}
-)
+UPLOADING: Final = frozenset({Point.UPLOAD_BEGUN, Point.UPLOAD_HALF, Point.ACKNOWLEDGED})
+"""Points of a submission."""
+
+BY_CLIENT: Final = UPLOADING | {Point.CANCELLING, Point.DELETING}
 """Points that a client program brings about, so that it is there to be killed."""
 
 AT_RUNNER: Final = frozenset(
@@ -99,5 +100,3 @@ AT_RUNNER: Final = frozenset(
     }
 )
 """Points at which a runner holds the job."""
-
-CANCELLED_IN_THE_QUEUE: Final = frozenset({Point.RETRIED})

@@ -17,7 +17,7 @@ from tests.chaos.deployment import ADMIN, PASSWORD, Deployment
 from tests.chaos.equipment import FalseClock, SlowDisk, SmallDisk, small_disk
 from tests.chaos.faults import BY_MANNERS, STRIKES, TO_CLIENT, TO_CLOCK, TO_RUNNER, Fault, Strike
 from tests.chaos.invariants import Evidence, violations
-from tests.chaos.points import SIGHTS, Point
+from tests.chaos.points import SIGHTS, UPLOADING, Point
 from tests.chaos.proxy import Line, Moment, Trap
 from tests.chaos.recordings import recording
 from tests.chaos.simulated_runner import Manners
@@ -35,6 +35,9 @@ TWO_HOURS: Final = 7200.0
 """After so long a server sweeps what belongs to no job."""
 
 RUNNER_SPEED: Final = 40.0
+SLOW_SPEED: Final = 8.0
+"""For client programs, which take a second to start, and are to find the job at work."""
+
 CLEAN: Final = Manners()
 DOUBLING: Final = Manners(doubles=1.0)
 REORDERING: Final = Manners(doubles=0.2, reorders=0.8, sleeps=0.1, sleep_seconds=2.6, vanishes=0.05)
@@ -97,6 +100,7 @@ class Stage:
         self._submitted = 0
         self._steps = 0
         self._is_signed_in = False
+        self._speed = RUNNER_SPEED
 
     @property
     def victim(self) -> Program:
@@ -109,7 +113,7 @@ class Stage:
 
     async def start_runner(self) -> None:
         """Start the real runner, again under the token that it has."""
-        self.runner = await self.deployment.start_runner("real", fake_speed=RUNNER_SPEED)
+        self.runner = await self.deployment.start_runner("real", fake_speed=self._speed)
 
     async def play(self, step: Step) -> bool:
         """Bring a job to the point, strike, and let everything end; tell whether the point was reached."""
@@ -182,8 +186,8 @@ class Stage:
             await self._sign_in()
         if step.point not in (Point.QUEUED, Point.RETRIED):
             await self._man(step)
-        submitting = self._submit_by_program if step.fault in TO_CLIENT else self._submit
-        first = await submitting()
+        is_by_program = step.fault in TO_CLIENT and step.point in UPLOADING
+        first = await (self._submit_by_program() if is_by_program else self._submit())
         others = [await self._submit() for _ in range(self.random.randint(0, 3))]
         if first is not None:
             match step.point:
@@ -206,7 +210,10 @@ class Stage:
 
     async def _man(self, step: Step) -> None:
         """Let runners come: the real one where a runner is struck, otherwise that or simulated ones."""
-        if step.fault in TO_RUNNER or (step.fault not in BY_MANNERS and self.random.random() < 0.5):
+        is_for_program = step.fault in TO_CLIENT
+        self._speed = SLOW_SPEED if is_for_program else RUNNER_SPEED
+        by_chance = step.fault not in BY_MANNERS and self.random.random() < 0.5
+        if step.fault in TO_RUNNER or is_for_program or by_chance:
             await self.start_runner()
             return
         manners = {Fault.DOUBLED: DOUBLING, Fault.REORDERED: REORDERING}.get(step.fault, CLUMSY)
@@ -215,7 +222,8 @@ class Stage:
 
     def _next(self) -> tuple[Path, JobSettings]:
         self._submitted += 1
-        seconds = self.random.choice((12.0, 23.5, 31.0, 40.25))
+        lengths = (12.0, 23.5, 31.0, 40.25)
+        seconds = max(lengths) if self._speed == SLOW_SPEED else self.random.choice(lengths)
         return recording(self.deployment.folder, seconds), JobSettings(temperature=self._submitted / 1000)
 
     async def _submit(self) -> str | None:
@@ -231,6 +239,7 @@ class Stage:
 
     async def _end_by(self, step: Step, what: str, job_id: str) -> None:
         if step.fault in TO_CLIENT:
+            # Gone before it has an answer, it asks for nothing again; the person then asks in another way.
             await self._run_program(what, job_id, *(["--yes"] if what == "delete" else []))
         admin = self.deployment.admin
         await self._ask(partial(admin.cancel if what == "cancel" else admin.delete, job_id))
