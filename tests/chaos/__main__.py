@@ -8,11 +8,14 @@ import argparse
 import asyncio
 import itertools
 import json
+import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from tests.chaos.equipment import Missing
 from tests.chaos.faults import Fault
 from tests.chaos.occasions import celebrate
 from tests.chaos.plan import Scenario, endless, every_pair, scenario
+from tests.chaos.postgres import cluster
 from tests.chaos.stage import perform
 from tests.chaos.table import HELD, NOT_REACHED, VIOLATED, WHOLE_JOB, Table
 
@@ -67,13 +71,13 @@ def main() -> int:
     """Run the command line."""
     wish = _arguments()
     faults = [Fault(name.strip()) for name in wish.faults.split(",")] if wish.faults else list(Fault)
-    options: dict[str, Any] = {"servers": wish.servers}
-    if "://" in wish.database:
-        options["database_url"] = wish.database
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # programs are to be ended, not left
     run = Run()
-    with tempfile.TemporaryDirectory(prefix="chaos-prepared-") as folder:
-        options["prepared"] = prepare(Path(folder))
-        _play(run, wish, faults, options)
+    try:
+        with _ground(wish) as options_of_next:
+            _play(run, wish, faults, options_of_next)
+    except Missing as missing:
+        sys.exit(str(missing))
     print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
     print(*run.table.lines(), sep="\n")
     if wish.json:
@@ -87,35 +91,50 @@ def main() -> int:
     return 1 if run.failures else 0
 
 
-def _play(run: Run, wish: argparse.Namespace, faults: list[Fault], options: dict[str, Any]) -> None:
+@contextmanager
+def _ground(wish: argparse.Namespace) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Return what gives the options of each deployment. Raises Missing."""
+    if wish.database == "postgres":
+        with cluster() as found:
+            yield lambda: {"servers": wish.servers, "database_url": found.database()}
+        return
+    with tempfile.TemporaryDirectory(prefix="chaos-prepared-") as folder:
+        prepared = prepare(Path(folder))
+        yield lambda: {"servers": wish.servers, "prepared": prepared}
+
+
+def _play(
+    run: Run, wish: argparse.Namespace, faults: list[Fault], options: Callable[[], dict[str, Any]]
+) -> None:
     deadline = time.monotonic() + wish.minutes * 60
     for each in _scenarios(wish, faults):
         if time.monotonic() > deadline:
             break
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{wish.seed}-{each.number}-"))
         began = time.monotonic()
-        held = asyncio.run(run.play(each, folder, options))
+        held = asyncio.run(run.play(each, folder, options()))
         print(f"{time.monotonic() - began:5.1f} s  {'ok ' if held else 'BAD'}  {each}", flush=True)
         if held:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            _complain(wish.seed, run.failures[-1])
+            _complain(wish, each, run.failures[-1])
 
 
 def _scenarios(wish: argparse.Namespace, faults: list[Fault]) -> Iterable[Scenario]:
-    if wish.only is not None:
-        return itertools.repeat(scenario(wish.seed, wish.only, faults), wish.times)
-    if wish.every:
-        return every_pair(faults)
-    return endless(wish.seed, faults)
+    if wish.only is None:
+        return every_pair(faults) if wish.every else endless(wish.seed, faults)
+    one = every_pair(faults)[wish.only] if wish.every else scenario(wish.seed, wish.only, faults)
+    return itertools.repeat(one, wish.times)
 
 
-def _complain(seed: int, failure: dict[str, Any]) -> None:
-    number = failure["scenario"].partition(":")[0]
-    print(f"  seed {seed}, scenario {failure['scenario']}")
+def _complain(wish: argparse.Namespace, each: Scenario, failure: dict[str, Any]) -> None:
+    print(f"  seed {wish.seed}, scenario {each}")
     print(*(f"  {wrong}" for wrong in failure["violations"]), sep="\n")
     print(f"  history and logs: {failure['folder']}")
-    print(f"  again: python -m tests.chaos --seed {seed} --only {number}", flush=True)
+    words = ["--seed", str(wish.seed), "--database", wish.database, "--servers", str(wish.servers)]
+    words += ["--every"] if wish.every else []
+    words += ["--faults", wish.faults] if wish.faults else []
+    print(f"  again: python -m tests.chaos {shlex.join([*words, '--only', str(each.number)])}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -123,7 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="what the scenarios are drawn by")
     parser.add_argument("--minutes", type=float, default=10, help="no scenario begins after so long")
     parser.add_argument(
-        "--database", default="sqlite", help="sqlite, or the URL of an empty PostgreSQL database"
+        "--database", choices=("sqlite", "postgres"), default="sqlite", help="what is under them"
     )
     parser.add_argument("--servers", type=int, default=1, help="how many servers share it (SQLite: 1)")
     parser.add_argument("--faults", help="only these, with commas between: " + ", ".join(Fault))
@@ -133,7 +152,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=int, metavar="K", help="only scenario K of the seed")
     parser.add_argument("--times", type=int, default=1, help="with --only: so often")
     parser.add_argument("--json", type=Path, help="write the table and the failures there")
-    return parser.parse_args()
+    wish = parser.parse_args()
+    if wish.servers != 1 and wish.database == "sqlite":
+        parser.error("several servers need --database postgres: SQLite is for one")
+    if unknown := {name.strip() for name in (wish.faults or Fault.CUT).split(",")} - set(Fault):
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}; the faults are {', '.join(Fault)}")
+    return wish
 
 
 if __name__ == "__main__":

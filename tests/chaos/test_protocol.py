@@ -79,11 +79,23 @@ class Protocol(RuleBasedStateMachine):
         self.jobs.append((person, self.doors.submit(person)))
 
     @precondition(lambda self: self.jobs)
-    @rule(which=SOME, what=st.sampled_from(WHATS), again=st.booleans())
-    def asks(self, which: int, what: str, again: bool) -> None:
+    @rule(which=SOME, again=st.booleans())
+    def cancels(self, which: int, again: bool) -> None:
+        self._asks("cancel", which, again)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=SOME, again=st.booleans())
+    def tries_again(self, which: int, again: bool) -> None:
+        self._asks("retry", which, again)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=SOME, what=st.sampled_from(("delete", "segments")), again=st.booleans())
+    def deletes_or_reads(self, which: int, what: str, again: bool) -> None:
+        self._asks(what, which, again)
+
+    def _asks(self, what: str, which: int, again: bool) -> None:
         owner, job = chosen(self.jobs, which)
-        self.doors.ask(owner, what, job)
-        if again:
+        for _ in range(2 if again else 1):
             self.doors.ask(owner, what, job)
 
     @precondition(lambda self: self.jobs)
@@ -225,7 +237,7 @@ def test_no_order_of_requests_loses_anything(ground: Ground) -> None:
 
     OnThisGround.ground = ground
     few = settings(
-        max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
     )
     is_long = settings.get_current_profile_name() == "long"
     run_state_machine_as_test(OnThisGround, settings=settings() if is_long else few)
