@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.postgres import Postgres
 from deploy.programs import ProgramFailed
 from projectw_shared.errors import ProjectWError
 from tests.chaos.deployment import prepare
@@ -27,7 +28,6 @@ from tests.chaos.equipment import Missing
 from tests.chaos.faults import Fault
 from tests.chaos.occasions import celebrate
 from tests.chaos.plan import Scenario, endless, every_pair, scenario
-from tests.chaos.postgres import cluster
 from tests.chaos.stage import perform
 from tests.chaos.table import HELD, NOT_REACHED, VIOLATED, WHOLE_JOB, Table
 
@@ -73,11 +73,8 @@ def main() -> int:
     faults = [Fault(name.strip()) for name in wish.faults.split(",")] if wish.faults else list(Fault)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # programs are to be ended, not left
     run = Run()
-    try:
-        with _ground(wish) as options_of_next:
-            _play(run, wish, faults, options_of_next)
-    except Missing as missing:
-        sys.exit(str(missing))
+    with _ground(wish) as options_of_next:
+        _play(run, wish, faults, options_of_next)
     print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
     print(*run.table.lines(), sep="\n")
     if wish.json:
@@ -93,10 +90,11 @@ def main() -> int:
 
 @contextmanager
 def _ground(wish: argparse.Namespace) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Return what gives the options of each deployment. Raises Missing."""
+    """Return what gives the options of each deployment."""
     if wish.database == "postgres":
-        with cluster() as found:
-            yield lambda: {"servers": wish.servers, "database_url": found.database()}
+        numbers = itertools.count()
+        with closing(Postgres(durable=True)) as found:
+            yield lambda: {"servers": wish.servers, "database_url": found.create(f"chaos_{next(numbers)}")}
         return
     with tempfile.TemporaryDirectory(prefix="chaos-prepared-") as folder:
         prepared = prepare(Path(folder))

@@ -27,7 +27,8 @@ BYTES: Final = HEADER_BYTES + 22 * BYTES_PER_SECOND
 SEGMENTS: Final = 5
 
 TABLES: Final = (
-    "deliveries", "segments", "deletions", "shares", "virtual_times", "jobs", "sessions", "runners", "users",
+    "deliveries", "segments", "deletions", "shares", "virtual_times", "speeds", "jobs", "feeds", "sessions", "runners",
+    "users",
 )  # fmt: skip
 
 
@@ -161,7 +162,8 @@ class Doors:
     def restart(self) -> None:
         """Forget all that is only in memory, as a server that starts."""
         self.core = Core(self._ground.database, self._clock)
-        self._ground.run(self.core.leases.renew_all())
+        # Its first look at the held jobs, each of which has a full lease from then.
+        self._ground.run(self.core.leases.expire())
 
     def wrong(self, *, is_settled: bool) -> list[str]:
         """Return what contradicts the invariants."""
