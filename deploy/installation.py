@@ -45,10 +45,15 @@ class Installation:
             pin=pin,
         )
         found = program.wait_for(r"listening on (http://\S+:(\d+))")
-        self.url, self._port = found[1], int(found[2])
+        self._port = int(found[2])
+        self.use_server(found[1])
+        return program
+
+    def use_server(self, url: str) -> None:
+        """Let runners and clients that start from now on call the server at ``url``."""
+        self.url = url
         state = {"state_dir": str(self.folder / "session"), "use_keyring": False}
         self._write(self.client_config.name, {"tui": {"server_url": self.url, **state}})
-        return program
 
     def start_runner(self, name: str, token: str, **settings: Any) -> Program:
         """Start a runner; ``settings`` are those of the ``runner:`` section."""

@@ -24,11 +24,16 @@ A_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=A_FILE, help="The configuration file (default: searched for, see the manual).")
+@click.option("--engine", help="For run: how to transcribe, as its own option of that name.")
 @click.version_option(__version__, prog_name="projectw-runner")
 @click.pass_context
-def commands(context: click.Context, config: Path | None) -> None:
+def commands(context: click.Context, config: Path | None, engine: str | None) -> None:
     """Transcribe recordings for a Project W server, one at a time."""
     context.obj = config
+    if engine is not None:
+        if context.invoked_subcommand != "run":
+            raise click.UsageError("--engine is for the command run alone")
+        context.default_map = {"run": {"engine": engine}}
 
 
 @commands.command()

@@ -108,6 +108,8 @@ def make_engine(settings: RunnerSettings) -> Engine:
             batch_size=settings.batch_size,
             cpu_fallback=settings.cpu_fallback,
             speed=settings.fake_speed,
+            faults=settings.fake_faults or (),
+            seed=settings.fake_seed,
         )
     except Unsupported as error:
         raise ConfigError([Mistake(f"runner.{error.setting}", None, str(error))]) from error

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from platformdirs import user_state_path
 
+from projectw_runner.engines.faults import FakeFault
 from projectw_shared.addresses import check_server_url
 from projectw_shared.config import ConfigError, Mistake, read_secret
 
@@ -30,6 +31,11 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     up a transcript for trying things out."""
     fake_speed: Positive | None = None
     """Seconds of audio that the fake engine does in a second (default: as fast as it can)."""
+    fake_faults: list[FakeFault] | None = None
+    """What goes wrong on purpose in the fake engine, to try what a bad runner does (default: nothing); refused with
+    any other engine."""
+    fake_seed: int | None = None
+    """What decides when fake_faults happen (default: chance)."""
     device: Annotated[str, Meta(min_length=1)] = "auto"
     """Where to compute: auto (CUDA when it is there), cpu, cuda, or cuda:1 for the second GPU."""
     threads: PositiveCount | None = None
@@ -68,11 +74,15 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How messages are written to stderr: text for people, json for machines."""
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none, or that would send recordings in the clear."""
+        """Refuse an address that is none or would send recordings in the clear, and faults in real work."""
         try:
             check_server_url(self.server_url, allow_plain_http=self.allow_plain_http)
         except ValueError as error:
             raise ValueError(f"server_url: {error}") from error
+        if self.fake_faults and self.engine != "fake":
+            raise ValueError(
+                "fake_faults: these are for the engine fake alone; take them out, or set engine: fake"
+            )
 
     @property
     def label(self) -> str:

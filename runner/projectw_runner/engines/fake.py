@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from projectw_runner.engines import SAMPLE_RATE, Samples, Step, Task
+from projectw_runner.engines.faults import Mischief
 from projectw_shared.jobs import MODELS
 from projectw_shared.transcripts import Segment, Word
 
@@ -20,14 +21,21 @@ WINDOW_SECONDS: Final = 5.0
 class FakeEngine:
     """Yields one segment for every 5 seconds of audio, whatever is said in them.
 
-    ``speed``: seconds of audio a second, None for as fast as the samples come.
+    ``speed``: seconds of audio a second, None for as fast as the samples come. ``mischief`` goes wrong on purpose.
     """
 
     name = "fake"
     device = "none"
 
-    def __init__(self, *, speed: float | None = None, window_seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        speed: float | None = None,
+        window_seconds: float = WINDOW_SECONDS,
+        mischief: Mischief | None = None,
+    ) -> None:
         self._speed = speed
+        self._mischief = mischief or Mischief()
         self._window = round(window_seconds * SAMPLE_RATE)
 
     def models(self) -> list[str]:
@@ -39,12 +47,16 @@ class FakeEngine:
         language = task.settings.language or task.language or "en"
         position = _skip(samples, round(task.resume_at * SAMPLE_RATE))
         number = task.first
+        self._mischief.meet("start", task)
         while count := len(samples.read(self._window)):
             self._take_time(count / SAMPLE_RATE)
             start, position = position, position + count
             segment = _segment(number, start / SAMPLE_RATE, position / SAMPLE_RATE, task)
+            if number > task.first:
+                self._mischief.meet("between", task)
             yield Step((segment,), segment.end, language)
             number += 1
+        self._mischief.meet("end", task)
 
     def unload(self) -> None:
         """Do nothing: there are no weights."""

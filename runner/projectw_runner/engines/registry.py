@@ -7,6 +7,7 @@ from typing import Final
 
 from projectw_runner.checkpoints import DEFAULT_MIRRORS, CheckpointStore
 from projectw_runner.engines import Engine
+from projectw_runner.engines.faults import FakeFault, Mischief
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class EngineOptions:
 
     ``threads``: how many to compute with on the CPU. ``precision``: one of ``PRECISIONS``. ``batch_size``: how many
     windows are computed at once at most, None for what the memory allows. ``cpu_fallback``: go on on the CPU when
-    the card's memory does not do. ``speed``: of the fake engine, seconds of audio a second.
+    the card's memory does not do. Of the fake engine, ``speed``: seconds of audio a second; ``faults`` and ``seed``:
+    what goes wrong on purpose.
     """
 
     device: str = "auto"
@@ -25,6 +27,8 @@ class EngineOptions:
     batch_size: int | None = None
     cpu_fallback: bool = False
     speed: float | None = None
+    faults: Sequence[FakeFault] = ()
+    seed: int | None = None
 
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -69,7 +73,7 @@ def _faster_whisper(store: CheckpointStore, options: EngineOptions) -> Engine:
 def _fake(_store: CheckpointStore, options: EngineOptions) -> Engine:
     from projectw_runner.engines.fake import FakeEngine
 
-    return FakeEngine(speed=options.speed)
+    return FakeEngine(speed=options.speed, mischief=Mischief(options.faults, options.seed))
 
 
 _FACTORIES: Final[dict[str, Callable[[CheckpointStore, EngineOptions], Engine]]] = {
@@ -97,6 +101,8 @@ def create(
     batch_size: int | None = None,
     cpu_fallback: bool = False,
     speed: float | None = None,
+    faults: Sequence[FakeFault] = (),
+    seed: int | None = None,
 ) -> Engine:
     """Make an engine. Blocks for seconds when it imports torch.
 
@@ -116,5 +122,7 @@ def create(
         batch_size=batch_size,
         cpu_fallback=cpu_fallback,
         speed=speed,
+        faults=faults,
+        seed=seed,
     )
     return _FACTORIES[name](CheckpointStore(models_dir, mirrors=mirrors), options)

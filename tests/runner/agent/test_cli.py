@@ -80,6 +80,16 @@ def test_options_win_over_the_file(config: Path, capsys: pytest.CaptureFixture[s
     assert "'other'" in capsys.readouterr().err
 
 
+def test_the_engine_may_be_named_before_the_command_too(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config, token=TOKEN)
+    assert cli.main(["--engine", "other", "run"]) == 78
+    assert "'other'" in capsys.readouterr().err
+    assert cli.main(["--engine", "other", "doctor"]) == 2
+    assert "for the command run" in capsys.readouterr().err
+
+
 def test_config_check_says_which_file_is_right(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["config", "check"]) == 0
     assert capsys.readouterr().out == f"{config}: no mistakes\n"

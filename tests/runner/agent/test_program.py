@@ -33,14 +33,14 @@ async def start(server: FakeServer, tmp_path: Path) -> AsyncIterator[Start]:
     """Start ``projectw-runner run`` with the fake engine at ``speed`` seconds of audio a second."""
     programs: list[Program] = []
 
-    async def run(*, speed: float | None = None, token: str = TOKEN) -> Program:
+    async def run(*, speed: float | None = None, token: str = TOKEN, more: str = "") -> Program:
         secret = tmp_path / "token"
         secret.write_text(token + "\n")
         secret.chmod(0o600)
         config = tmp_path / "config.yaml"
         config.write_text(
             f"runner:\n  server_url: {server.url}\n  token_file: token\n  engine: fake\n"
-            f"  work_dir: work\n  fake_speed: {speed or 'null'}\n  log_format: json\n"
+            f"  work_dir: work\n  fake_speed: {speed or 'null'}\n  log_format: json\n{more}"
         )
         program = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "projectw_runner", "--config", str(config), "run"),
@@ -111,6 +111,17 @@ async def test_a_second_signal_ends_it_at_once(server: FakeServer, start: Start,
     program.send_signal(signal.SIGTERM)
     code, _ = await ended(program)
     assert code == 128 + signal.SIGTERM
+
+
+async def test_a_crash_on_purpose_says_no_good_bye(
+    server: FakeServer, start: Start, audio: bytes, tmp_path: Path
+) -> None:
+    job = await server.submit(FakeJob(audio=audio))
+    program = await start(speed=20, more="  fake_faults: [{fault: crash, at: end}]\n")
+    code, said = await ended(program)
+    assert code == -signal.SIGKILL
+    assert "a fault on purpose" in said
+    assert (job.hand_backs, job.results) == (0, [])
 
 
 async def test_a_batch_that_lasts_does_not_keep_the_program_from_leaving(

@@ -3,6 +3,7 @@
 import ast
 import inspect
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -43,6 +44,22 @@ def test_the_token_comes_from_its_file(tmp_path: Path) -> None:
 def test_an_address_that_is_unsafe_or_none_is_refused(url: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"server_url": url}, RunnerSettings)
+
+
+@pytest.mark.parametrize("engine", ["whisper", "faster-whisper"])
+def test_faults_on_purpose_are_refused_where_real_work_is_done(engine: str) -> None:
+    faults = [{"fault": "crash", "chance": 0.5}]
+    assert msgspec.convert({"engine": "fake", "fake_faults": faults}, RunnerSettings).fake_faults
+    with pytest.raises(msgspec.ValidationError, match="for the engine fake alone"):
+        msgspec.convert({"engine": engine, "fake_faults": faults}, RunnerSettings)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"fault": "explode"}, {"fault": "crash", "chance": 2}, {"fault": "crash", "on": 1}]
+)
+def test_a_fault_that_is_none_is_refused(fault: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="fake_faults"):
+        msgspec.convert({"engine": "fake", "fake_faults": [fault]}, RunnerSettings)
 
 
 def test_every_setting_is_explained() -> None:

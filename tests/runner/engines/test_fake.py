@@ -6,7 +6,9 @@ import pytest
 
 from projectw_runner.engines import Task
 from projectw_runner.engines.fake import FakeEngine
+from projectw_runner.engines.faults import FakeFault, Mischief
 from projectw_runner.engines.registry import ENGINES, create
+from projectw_runner.failures import JobFailure
 from projectw_shared.jobs import MODELS, JobSettings
 
 SPOKEN = np.zeros(16_000 * 12, np.float32)
@@ -54,3 +56,51 @@ def test_a_speed_is_kept(held: Callable[..., Any], monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("threading.Event.wait", lambda self, seconds: waited.append(seconds))
     list(FakeEngine(speed=10).transcribe(held(SPOKEN), Task()))
     assert waited == [0.5, 0.5, 0.2]
+
+
+@pytest.mark.parametrize(("at", "segments"), [("start", 0), ("between", 1), ("end", 3)])
+def test_an_error_on_purpose_ends_the_job_at_its_point_with_its_code(
+    held: Callable[..., Any], at: Any, segments: int
+) -> None:
+    fault = FakeFault("error", at=at, code="out-of-memory", retryable=True)
+    steps = create("fake", faults=[fault]).transcribe(held(SPOKEN), Task())
+    for _ in range(segments):
+        next(steps)
+    with pytest.raises(JobFailure) as failure:
+        next(steps)
+    assert (failure.value.code, failure.value.retryable) == ("out-of-memory", True)
+
+
+def test_a_fault_can_be_kept_to_the_jobs_whose_prompt_asks_for_it(held: Callable[..., Any]) -> None:
+    engine = create("fake", faults=[FakeFault("error", at="start", when_prompt="poison")])
+    assert len(list(engine.transcribe(held(SPOKEN), Task()))) == 3
+    with pytest.raises(JobFailure):
+        list(engine.transcribe(held(SPOKEN), Task(JobSettings(initial_prompt="a poison job"))))
+
+
+def test_the_same_seed_lets_the_same_faults_happen() -> None:
+    def happened(seed: int | None) -> list[bool]:
+        mischief = Mischief([FakeFault("error", chance=0.5)], seed)
+        return [raises(mischief) for _ in range(64)]
+
+    assert happened(7) == happened(7)
+    assert happened(7) != happened(8)
+    assert 8 < sum(happened(7)) < 56
+
+
+def raises(mischief: Mischief) -> bool:
+    try:
+        mischief.meet("between", Task())
+    except JobFailure:
+        return True
+    return False
+
+
+def test_a_pause_on_purpose_lasts_as_long_as_is_set(
+    held: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("threading.Event.wait", lambda self, seconds: waited.append(seconds))
+    engine = create("fake", faults=[FakeFault("pause", seconds=3.5)])
+    list(engine.transcribe(held(SPOKEN), Task()))
+    assert waited == [3.5, 3.5]
