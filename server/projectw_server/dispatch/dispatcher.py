@@ -139,7 +139,7 @@ class Dispatcher:
                 return self._reply(holder, row, None, abort=False)
             wait = min(wait, REPEATED_NEWS_SECONDS)
         if _may_work(row):
-            waiter.holder = holder
+            self.waiters.want_job(waiter, holder)
             self._wake(holder.offers)
         assignment = await self._wait_for_job(waiter, wait)
         if assignment is None and not waiter.is_dismissed:
