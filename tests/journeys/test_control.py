@@ -117,12 +117,25 @@ def test_a_broken_recording_fails_with_a_sentence_and_the_runner_goes_on(
 
 
 @pytest.mark.model
-def test_a_checkpoint_that_the_runner_lacks_fails_with_its_name(
+def test_a_job_whose_checkpoint_no_runner_has_waits_and_says_so(
     world: World, tmp_path: Path, minute: Path
 ) -> None:
     world.start_runner(engine="whisper", device="cpu", models_dir=str(tmp_path / "no-models"))
-    failed = world.until_over(world.submit(minute, model="large-v2").id)
-    assert failed.state is JobState.FAILED
+    job = world.submit(minute, model="large-v2")
+
+    def says_so() -> bool:
+        waiting = world.job(job.id).waiting
+        return waiting is not None and waiting.message == "no runner offers large-v2"
+
+    world.server.until(says_so, "say that no runner offers large-v2")
+    assert world.job(job.id).state is JobState.QUEUED
+
+
+@pytest.mark.model
+def test_a_job_that_leaves_the_choice_fails_at_a_runner_without_any_checkpoint(
+    world: World, tmp_path: Path, minute: Path
+) -> None:
+    world.start_runner(engine="whisper", device="cpu", models_dir=str(tmp_path / "no-models"))
+    failed = world.until_over(world.submit(minute).id)
     assert failed.error is not None
     assert failed.error.code == "model-missing"
-    assert "large-v2" in failed.error.message

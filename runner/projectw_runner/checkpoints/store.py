@@ -92,6 +92,7 @@ class CheckpointStore:
             f"This runner does not have the model {name}; "
             + (f"it has {', '.join(here)}." if here else "it has none at all.")
             + f" Its operator can fetch it with 'projectw-runner models pull {name}'.",
+            retryable=True,  # at another runner
         )
 
     def genuine(self, name: str) -> Path:

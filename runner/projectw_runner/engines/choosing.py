@@ -30,6 +30,7 @@ def choose_model(here: Sequence[str], task: Task, default: str | None) -> str:
         "model-missing",
         f"This runner has no model for this job; it has {_list(here)}. Its operator can fetch one with "
         "'projectw-runner models pull NAME'.",
+        retryable=True,  # at another runner
     )
 
 
@@ -40,6 +41,7 @@ def _named(name: str, here: Sequence[str]) -> str:
         "model-missing",
         f"This runner does not have the model {name}; it has {_list(here)}. Its operator can fetch it with "
         f"'projectw-runner models pull {name}'.",
+        retryable=True,
     )
 
 

@@ -207,7 +207,7 @@ def test_a_missing_or_damaged_model_is_told(
     assert engine.models() == []
     with pytest.raises(JobFailure, match="models pull tiny") as failure:
         next(engine.transcribe(held(np.ones(16_000, np.float32)), job))
-    assert (failure.value.code, failure.value.retryable) == ("model-missing", False)
+    assert (failure.value.code, failure.value.retryable) == ("model-missing", True)
     (tmp_path / "tiny.pt").write_bytes(b"damaged")
     assert engine.models() == ["tiny"]
     with pytest.raises(JobFailure, match="damaged") as failure:
