@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,11 @@ def main() -> int:
     """Run the command line."""
     wish = _arguments()
     faults = [Fault(name.strip()) for name in wish.faults.split(",")] if wish.faults else list(Fault)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # programs are to be ended, not left
+    # asyncio ends a run in good order at SIGINT alone; the programs are to be ended too, not left.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     run = Run()
-    with _ground(wish) as options_of_next:
+    with suppress(KeyboardInterrupt), _ground(wish) as options_of_next:
         _play(run, wish, faults, options_of_next)
     print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
     print(*run.table.lines(), sep="\n")
