@@ -14,15 +14,14 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy.postgres import Postgres
-from deploy.programs import ProgramFailed
-from projectw_shared.errors import ProjectWError
 from tests.chaos.deployment import prepare
 from tests.chaos.equipment import Missing
 from tests.chaos.faults import Fault
@@ -40,8 +39,8 @@ class Run:
     failures: list[dict[str, Any]] = field(default_factory=list)
     played: int = 0
 
-    async def play(self, each: Scenario, folder: Path, options: dict[str, Any]) -> bool:
-        """Play one scenario, note what came of it, and tell whether every invariant held."""
+    async def play(self, each: Scenario, folder: Path, options: dict[str, Any]) -> str:
+        """Play one scenario, note what came of it, and return that in a word."""
         try:
             if each.occasion is not None:
                 reached, wrong = (), await celebrate(folder, each.occasion, each.seed, **options)
@@ -51,9 +50,12 @@ class Run:
         except Missing as missing:
             for step in each.steps:
                 self.table.skip(step.fault, step.point, str(missing))
-            return True
-        except (AssertionError, TimeoutError, ProgramFailed, ProjectWError) as error:
+            return "skipped"
+        except (
+            Exception
+        ) as error:  # whatever goes wrong is a finding, and the next scenario stands on its own
             reached, wrong = each.steps, [f"{type(error).__name__}: {error}"]
+            (folder / "traceback").write_text(traceback.format_exc())
         self.played += 1
         for step in each.steps:
             told = VIOLATED if wrong else HELD if step in reached else NOT_REACHED
@@ -64,16 +66,18 @@ class Run:
             self.failures.append(
                 {"scenario": str(each), "seed": each.seed, "folder": str(folder), "violations": wrong}
             )
-        return not wrong
+        return "BAD" if wrong else "ok"
 
 
 def main() -> int:
     """Run the command line."""
     wish = _arguments()
     faults = [Fault(name.strip()) for name in wish.faults.split(",")] if wish.faults else list(Fault)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # programs are to be ended, not left
+    # asyncio ends a run in good order at SIGINT alone; the programs are to be ended too, not left.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     run = Run()
-    with _ground(wish) as options_of_next:
+    with suppress(KeyboardInterrupt), _ground(wish) as options_of_next:
         _play(run, wish, faults, options_of_next)
     print(f"\nseed {wish.seed}: {run.played} scenarios, {len(run.failures)} with violations")
     print(*run.table.lines(), sep="\n")
@@ -110,12 +114,12 @@ def _play(
             break
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{wish.seed}-{each.number}-"))
         began = time.monotonic()
-        held = asyncio.run(run.play(each, folder, options()))
-        print(f"{time.monotonic() - began:5.1f} s  {'ok ' if held else 'BAD'}  {each}", flush=True)
-        if held:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
+        told = asyncio.run(run.play(each, folder, options()))
+        print(f"{time.monotonic() - began:5.1f} s  {told:<7}  {each}", flush=True)
+        if told == "BAD":
             _complain(wish, each, run.failures[-1])
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _scenarios(wish: argparse.Namespace, faults: list[Fault]) -> Iterable[Scenario]:

@@ -93,8 +93,8 @@ class Deployment:
         self.proxy.ports = [0] * self._count
         self.servers = [await self.serve(number) for number in range(self._count)]
         self.installation.use_server(self.proxy.url)
-        self.admin = await Person.sign_in(self.proxy.url, ADMIN, PASSWORD)
-        self.stranger = await Person.sign_in(self.proxy.url, STRANGER, PASSWORD)
+        self.admin = Person(self.proxy.url, ADMIN, PASSWORD)
+        self.stranger = Person(self.proxy.url, STRANGER, PASSWORD)
         await self.admin.__aenter__()
         await self.stranger.__aenter__()
 

@@ -111,12 +111,17 @@ def every_job_ends(evidence: Evidence) -> Iterator[str]:
 def one_result_a_job(evidence: Evidence) -> Iterator[str]:
     """A job takes one transcript as its result, once more for each time that it was begun anew."""
     for job in evidence.jobs:
-        leases = {call.body["lease"] for call in _transcripts(evidence, job.id) if call.was_taken}
+        first: dict[int, Call] = {}
+        for call in evidence.asked("result", job.id):
+            if call.may_have_been_taken:
+                # What follows under the same lease is a repeat, whatever it says, and changes nothing.
+                first.setdefault(call.body["lease"], call)
+        leases = {lease for lease, call in first.items() if call.was_taken and _is_transcript(call)}
         again = sum(call.may_have_been_taken for call in evidence.asked("retry", job.id))
         if len(leases) > 1 + again:
             yield f"job {job.id} took results under the leases {sorted(leases)}"
         if job.state == JobState.SUCCEEDED:
-            if not _transcripts(evidence, job.id):
+            if not any(_is_transcript(call) for call in evidence.asked("result", job.id)):
                 yield f"job {job.id} succeeded and no runner said so"
             if evidence.stored.deliveries.count((job.id, job.lease)) != 1:
                 yield f"job {job.id} succeeded and does not know under which lease"
@@ -125,8 +130,8 @@ def one_result_a_job(evidence: Evidence) -> Iterator[str]:
             yield f"the result of job {delivery[0]} under lease {delivery[1]} is kept twice"
 
 
-def _transcripts(evidence: Evidence, job: str) -> list[Call]:
-    return [call for call in evidence.asked("result", job) if call.body and call.body.get("error") is None]
+def _is_transcript(call: Call) -> bool:
+    return call.body is not None and call.body.get("error") is None
 
 
 def transcripts_are_whole(evidence: Evidence) -> Iterator[str]:

@@ -31,21 +31,38 @@ PASSING = (BadRequest, Internal, KeyInUse, StorageFull, TooManyRequests, Unavail
 
 PAUSE_SECONDS = 0.1
 CALL_SECONDS = 5.0
+USER_AGENT = "chaos/1"
+
+
+class SignIn:
+    """Credentials of somebody who signs in, and again when the token has run out, as when the server's clock jumps."""
+
+    def __init__(self, url: str, email: str, password: str) -> None:
+        self._url = url
+        self._login = Login(email, password)
+        self._token: str | None = None
+
+    async def bearer(self) -> str | None:
+        """Return the token of the last sign-in."""
+        if self._token is None:
+            async with Api(self._url, credentials=FixedToken(None), user_agent=USER_AGENT) as api:
+                tokens = await api.call("POST", routes.LOGIN, body=self._login, reply=Tokens)
+            self._token = tokens.access_token
+        return self._token
+
+    async def renew(self, refused: str) -> bool:
+        """Forget the token that was refused: the next one is asked for."""
+        if self._token == refused:
+            self._token = None
+        return True
 
 
 class Person:
     """Somebody who is signed in. Everything is tried until it has an answer; ``doubles``: is sent twice at once."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, email: str, password: str) -> None:
         self.doubles = False
-        self._api = Api(url, credentials=FixedToken(token), user_agent="chaos/1")
-
-    @classmethod
-    async def sign_in(cls, url: str, email: str, password: str) -> Self:
-        """Return the person, to be entered."""
-        async with cls(url, None)._api as api:
-            tokens = await api.call("POST", routes.LOGIN, body=Login(email, password), reply=Tokens)
-        return cls(url, tokens.access_token)
+        self._api = Api(url, credentials=SignIn(url, email, password), user_agent=USER_AGENT)
 
     async def __aenter__(self) -> Self:
         await self._api.__aenter__()

@@ -137,6 +137,8 @@ class Stage:
             raise AssertionError(f"{step}: a client got no answer within {SETTLE_SECONDS:g} s")
         course.result()
         await self.deployment.settle(SETTLE_SECONDS)
+        if self.clock is not None and self.random.random() < 0.5:
+            self.clock.jump(0)
         await self.deployment.dismiss()
         await self.deployment.stop_runners()
         return reached
@@ -174,8 +176,6 @@ class Stage:
             mending, self._mending = self._mending, set()
             await asyncio.gather(*mending)
         self.deployment.proxy.weather.turn(None)
-        if self.clock is not None and self.random.random() < 0.5:
-            self.clock.jump(0)
 
     # --- the course of a job ------------------------------------------------------------------------------
 

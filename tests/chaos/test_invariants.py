@@ -323,6 +323,17 @@ def test_what_only_looks_bad_is_not(story: Story, happens: Any, changes: dict[st
     assert story.found() == set()
 
 
+def test_another_result_under_a_lease_that_has_one_is_a_mere_repeat(story: Story) -> None:
+    story.history = History()
+    story.submit()
+    story.assign(1, "first")
+    story.result(1, error={"code": "out-of-memory", "retryable": True})
+    story.result(1)
+    story.assign(2, "second")
+    story.result(2)
+    assert story.found() == set()
+
+
 def test_while_faults_last_jobs_may_be_under_way_and_files_without_them(story: Story) -> None:
     unfinished(story)
     recording_left(story)
