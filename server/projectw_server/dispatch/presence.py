@@ -4,6 +4,7 @@ What one server knows is written from time to time, all of it at once, for the o
 """
 
 from dataclasses import dataclass
+from math import inf
 
 MISSED_BEATS = 2.5
 """After so many heartbeats that did not come a runner counts as offline."""
@@ -18,6 +19,12 @@ class _Seen:
     at: float
 
 
+@dataclass
+class _Told:
+    written: float
+    at: float
+
+
 class Presence:
     """When each runner was last seen, in which session."""
 
@@ -25,6 +32,8 @@ class Presence:
         self._window = heartbeat_seconds * MISSED_BEATS
         self._seen: dict[str, _Seen] = {}
         self._unwritten: dict[str, float] = {}
+        self._written: dict[str, float] = {}
+        self._told: dict[str, _Told] = {}
 
     def note(self, runner_id: str, session: str, now: float) -> None:
         """Note that the runner called at ``now``."""
@@ -35,10 +44,13 @@ class Presence:
         """The runner said good-bye, or is no longer welcome."""
         self._seen.pop(runner_id, None)
         self._unwritten.pop(runner_id, None)
+        self._written.pop(runner_id, None)
+        self._told.pop(runner_id, None)
 
     def take_unwritten(self) -> dict[str, float]:
         """Return who called since this was last asked, and when."""
         taken, self._unwritten = self._unwritten, {}
+        self._written |= taken
         return taken
 
     def last_seen(self, runner_id: str, written: float | None) -> float | None:
@@ -52,5 +64,16 @@ class Presence:
             return False
         seen = self._seen.get(runner_id)
         here = seen is not None and seen.session == session and now - seen.at <= self._window
-        # Another server's word is up to one writing old, and of another clock.
-        return here or (written is not None and now - written <= self._window + WRITTEN_EVERY)
+        # Another server's word is up to one writing old.
+        return here or now - self._told_at(runner_id, written, now) <= self._window + WRITTEN_EVERY
+
+    def _told_at(self, runner_id: str, written: float | None, now: float) -> float:
+        """Return when the database began to say ``written``, on this server's clock: the writer's may differ."""
+        if written is None or written == self._written.get(runner_id):
+            return -inf  # nobody has said anything, or this server itself
+        told = self._told.get(runner_id)
+        if told is None or told.written != written:
+            # What is found at first may be old; what changes under our eyes is new.
+            at = min(now, written) if told is None else now
+            told = self._told[runner_id] = _Told(written, at)
+        return told.at

@@ -7,6 +7,7 @@ import structlog
 
 from projectw_server.dispatch.office import Office
 from projectw_server.jobs.leases import Leases
+from projectw_shared.errors import ProjectWError
 
 _log = structlog.get_logger(__name__)
 
@@ -52,5 +53,7 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str
         await asyncio.sleep(seconds)
         try:
             await work()
+        except ProjectWError as error:
+            _log.warning("sweep failed", task=name, reason=error.detail)
         except Exception:  # noqa: BLE001  nobody waits for this task; the next round tries again
             _log.exception("sweep failed", task=name)

@@ -2,6 +2,7 @@ import pytest
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.db import Database
+from projectw_server.dispatch.presence import Presence
 from projectw_server.events.signals import RunnerNews
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, NotFound, SessionLost, Unauthorized
@@ -197,11 +198,8 @@ async def known(core: Core, runner_id: str) -> RunnerIdentity:
 
 async def fail_one(core: Core, person: Person, runner_id: str, code: str) -> None:
     await core.submit(person)
-    row = await core.database.row("SELECT session FROM runners WHERE id = $1", runner_id)
-    assert row is not None
-    await fail_held(
-        core, runner_id, await core.claim(Holder(runner_id, row["session"], "gpu", "1", OFFERS)), code
-    )
+    session = await session_of(core, runner_id)
+    await fail_held(core, runner_id, await core.claim(Holder(runner_id, session, "gpu", "1", OFFERS)), code)
 
 
 async def fail_held(
@@ -209,3 +207,36 @@ async def fail_held(
 ) -> None:
     error = ResultError(code, "It broke", retryable=retryable)
     await core.dispatcher.finish(await known(core, runner_id), held.id, Result(held.lease, error=error))
+
+
+def test_another_servers_word_on_a_runner_counts_whatever_its_clock_says() -> None:
+    presence = Presence(HEARTBEAT_SECONDS)
+    for clock in (-1e6, 1e6):
+        runner = str(clock)
+        presence.is_online(runner, "session", clock, 1000.0)
+        assert presence.is_online(runner, "session", clock + 5, 1005.0)
+        assert presence.is_online(runner, "session", clock + 5, 1040.0)
+        assert not presence.is_online(runner, "session", clock + 5, 1060.0)
+        assert not presence.is_online(runner, None, clock + 10, 1060.0)
+
+
+def test_a_runner_that_was_last_seen_before_the_start_is_not_online() -> None:
+    presence = Presence(HEARTBEAT_SECONDS)
+    assert presence.is_online("lately", "session", 990.0, 1000.0)
+    assert not presence.is_online("long ago", "session", 100.0, 1000.0)
+
+
+async def test_a_server_does_not_take_its_own_word_for_another_s(core: Core) -> None:
+    await core.register(await core.runner())
+    core.clock.advance(1)
+    (runner,) = (await core.fleet.overview()).runners
+    core.presence.note(runner.id, await session_of(core, runner.id), core.clock.now())
+    await core.fleet.write_presence()
+    core.clock.advance(HEARTBEAT_SECONDS * 2.5 + 0.1)
+    assert not (await core.fleet.overview()).runners[0].online
+
+
+async def session_of(core: Core, runner_id: str) -> str:
+    row = await core.database.row("SELECT session FROM runners WHERE id = $1", runner_id)
+    assert row is not None
+    return str(row["session"])
