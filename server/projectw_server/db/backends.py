@@ -1,9 +1,10 @@
 """What the database does for us, whichever it is: statements with ``$1``-style parameters, and transactions."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 class Duplicate(Exception):
@@ -33,10 +34,11 @@ class Backend(Link, Protocol):
     async def lookup(self, sql: str, values: list[Any]) -> Row | None:
         """Run ``sql``, which finds at most a few rows by an index, and return the first of them as last committed."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Link]:
-        """Begin, and commit at the end of the block, or roll back when that raises.
+    async def transact(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
+        """Begin, run ``work``, and commit, or roll back when it raises.
 
-        Entering it must not be cancelled: a transaction runs in a task of its own.
+        Must not be cancelled: a transaction runs in a task of its own. ``work`` awaits nothing but its statements, and
+        may be run on another thread.
         """
 
     async def connect(self) -> Any:

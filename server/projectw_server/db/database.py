@@ -126,9 +126,10 @@ class Database(Statements):
         """Run ``work`` in a transaction that a cancelled caller neither stops nor breaks.
 
         Commits when ``work`` returns, rolls back when it raises. What it put into ``after_commit`` is then
-        called, also when the caller is gone by that time. Where other transactions stand in the way ``work`` is
-        run again from the start. Raises Unavailable when the database does not answer: whether the commit
-        reached it is then unknown.
+        called, also when the caller is gone by that time. ``work`` awaits nothing but its statements, and on SQLite
+        runs on the database's thread: what it wants to change in memory belongs into ``after_commit``. Where
+        other transactions stand in the way it is run again from the start. Raises Unavailable when the database
+        does not answer: whether the commit reached it is then unknown.
         """
         task = asyncio.create_task(self._run(work))
         self._running.add(task)
@@ -136,12 +137,14 @@ class Database(Statements):
         return await asyncio.shield(task)
 
     async def _run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async def whole(link: Link) -> tuple[Transaction, T]:
+            transaction = Transaction(link)
+            return transaction, await work(transaction)
+
         for _ in range(TRIES):
             try:
                 with self._timed("transaction"):
-                    async with self._backend.transaction() as link:
-                        transaction = Transaction(link)
-                        result = await work(transaction)
+                    transaction, result = await self._backend.transact(whole)
             except Conflict as conflict:
                 _log.info("transaction begun again", reason=str(conflict))
                 continue

@@ -1,13 +1,13 @@
 """PostgreSQL: a pool of connections, which several servers share."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
-from projectw_server.db.backends import Conflict, Duplicate, Link, Row
+from projectw_server.db.backends import Conflict, Duplicate, Link, Row, T
 from projectw_shared.errors import StorageFull, Unavailable
 
 POOL_SIZE = 10
@@ -65,15 +65,14 @@ class PostgresBackend:
         async with self._connection() as connection:
             await _Connection(connection).many(sql, values)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Link]:
-        """Hold a connection until the end of the block."""
+    async def transact(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` on a connection of its own."""
         async with self._connection() as connection:
             transaction = connection.transaction()
             with _explained():
                 await transaction.start()
             try:
-                yield _Connection(connection)
+                result = await work(_Connection(connection))
             except BaseException:
                 # Without its connection it is rolled back already, and why has been said.
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -81,6 +80,7 @@ class PostgresBackend:
                 raise
             with _explained():
                 await transaction.commit()
+            return result
 
     async def connect(self) -> Any:
         """Open a connection beside the pool's, for listening: one that stays."""

@@ -2,15 +2,15 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import cache
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import cache, partial
 from typing import Any
 
-import aiosqlite
 from tortoise.backends.sqlite.client import SqliteClient
 
-from projectw_server.db.backends import Duplicate, Link, Row
+from projectw_server.db.backends import Duplicate, Link, Row, T
 from projectw_server.db.lookups import Lookups
 
 BUSY_TIMEOUT_MS = 10_000
@@ -37,26 +37,28 @@ class SqliteBackend:
     async def rows(self, sql: str, values: list[Any]) -> list[Row]:
         """Run ``sql`` and return its rows."""
         async with self._client.acquire_connection() as connection:
-            return await _Connection(connection).rows(sql, values)
+            found: list[Row] = await connection._execute(_Connection(connection._conn).read, sql, values)
+            return found
 
     async def many(self, sql: str, values: list[list[Any]]) -> None:
         """Run ``sql`` once for each list of values, all or none."""
-        async with self.transaction() as link:
+
+        async def work(link: Link) -> None:
             await link.many(sql, values)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Link]:
-        """Hold the connection, and the database's write lock, until the end of the block."""
+        await self.transact(work)
+
+    async def transact(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
+        """Run all of ``work`` on the database's thread, the write lock held from its beginning to its end.
+
+        One trip there and back, where one for each statement would let every other request of a busy server go
+        first each time, with the lock held.
+        """
+        context = copy_context()
         async with self._client.acquire_connection() as connection:
-            with _explained():
-                await connection.execute_fetchall("BEGIN IMMEDIATE")
-            try:
-                yield _Connection(connection)
-                with _explained():
-                    await connection.commit()
-            except BaseException:
-                await connection.rollback()
-                raise
+            whole = partial(context.run, _transact, connection._conn, work)
+            result: T = await connection._execute(whole)
+            return result
 
     async def connect(self) -> Any:
         """Refuse: nobody else works on this database."""
@@ -82,16 +84,45 @@ class SqliteBackend:
 
 
 class _Connection:
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    """Statements on the thread that the connection belongs to; to await them takes no time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def rows(self, sql: str, values: list[Any]) -> list[Row]:
+    def read(self, sql: str, values: list[Any]) -> list[Row]:
         with _explained():
-            return [dict(row) for row in await self._connection.execute_fetchall(dialect(sql), values)]
+            return [dict(row) for row in self._connection.execute(dialect(sql), values).fetchall()]
+
+    async def rows(self, sql: str, values: list[Any]) -> list[Row]:
+        return self.read(sql, values)
 
     async def many(self, sql: str, values: list[list[Any]]) -> None:
         with _explained():
-            await self._connection.executemany(dialect(sql), values)
+            self._connection.executemany(dialect(sql), values)
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = _run(work(_Connection(connection)))
+        connection.execute("COMMIT")
+    except BaseException:
+        # Of some errors, such as a full disk, SQLite has rolled back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    work.close()
+    raise RuntimeError("a transaction awaits nothing but its own statements")
 
 
 @contextmanager

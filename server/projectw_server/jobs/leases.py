@@ -6,6 +6,7 @@ nothing. Renewing is a matter of memory, written at most every quarter of a leas
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from projectw_server.clock import Clock
@@ -137,7 +138,10 @@ class Leases:
             "duration": row["duration"] if held.duration is None else held.duration,
             "language": held.language or row["language"],
         }
-        self._moves.progress.note(held.id, held.lease, held.progress, self._clock.now())
+        now = self._clock.now()
+        transaction.after_commit.append(
+            lambda: self._moves.progress.note(held.id, held.lease, held.progress, now)
+        )
         return await self._moves.move(transaction, row, Event.BEAT, added=added, **changes)
 
     async def _write_renewal(self, job_id: str, mark: Mark) -> None:
@@ -232,7 +236,7 @@ class Leases:
         for row in await self._held(transaction, "runner_id = $1 FOR UPDATE", runner_id):
             await self._moves.move(transaction, row, event, error=LOST)
             self._moves.tell_runner(transaction, row["id"])
-            self._renewals.forget(row["id"])
+            transaction.after_commit.append(partial(self._renewals.forget, row["id"]))
 
     async def defend(self) -> None:
         """Write the renewals that only this server knows of, before another could take their leases for lost."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -41,16 +42,17 @@ async def test_a_lookup_sees_what_was_just_committed_and_nothing_that_was_not(da
     assert await database.lookup(VALUE, RANK) == {"value": 2.0}
 
 
+@on_sqlite
 async def test_a_lookup_does_not_wait_for_a_transaction(database: Database) -> None:
-    begun, done = asyncio.Event(), asyncio.Event()
+    begun, done = threading.Event(), threading.Event()
 
     async def work(transaction: Transaction) -> None:
         await transaction.rows(CHANGE, RANK)
         begun.set()
-        await done.wait()
+        assert done.wait(10)
 
     working = asyncio.create_task(database.transaction(work))
-    await begun.wait()
+    assert await asyncio.to_thread(begun.wait, 10)
     try:
         async with asyncio.timeout(10):
             assert await database.lookup(VALUE, RANK) is None

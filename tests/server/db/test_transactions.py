@@ -71,3 +71,17 @@ async def test_a_transaction_that_breaks_leaves_nothing_and_tells_nobody(databas
         await database.transaction(work)
     assert done == []
     assert await count(database) == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+async def test_a_transaction_that_waits_for_something_else_is_refused_and_leaves_nothing(
+    database: Database,
+) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.next_change(OWNER)
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="nothing but its own statements"):
+        await database.transaction(work)
+    assert await count(database) == 0
+    assert await database.transaction(twice) == 2
