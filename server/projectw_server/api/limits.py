@@ -1,7 +1,8 @@
 """Limits on how often one address may call the doors at which something could be guessed."""
 
+import time
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from quart import Quart, request
 from quart_rate_limiter import RateLimiter
@@ -26,11 +27,15 @@ async def address() -> str:
 
 
 class BoundedStore(RateLimiterStoreABC):
-    """Remembers the limiter's times for the addresses that called last."""
+    """Remembers the limiter's times for the addresses that called last.
+
+    The limiter reckons by the time of day. Here its times are kept by a clock that never jumps, or a correction of the
+    machine's clock by an hour would refuse everybody for an hour.
+    """
 
     def __init__(self, most: int = MAX_ADDRESSES) -> None:
         self._most = most
-        self._times: OrderedDict[str, datetime] = OrderedDict()
+        self._times: OrderedDict[str, float] = OrderedDict()
 
     async def before_serving(self) -> None:
         """Nothing is to be opened."""
@@ -40,18 +45,20 @@ class BoundedStore(RateLimiterStoreABC):
 
     async def get(self, key: str, default: datetime) -> datetime:
         """Return the time that is kept under ``key``."""
-        return self._times.get(key, default)
+        if (until := self._times.get(key)) is None:
+            return default
+        return datetime.now(UTC) + timedelta(seconds=until - time.monotonic())
 
     async def set(self, key: str, tat: datetime) -> None:
         """Keep ``tat`` (theoretical arrival time: when the limit is as if nobody had called)."""
-        self._times[key] = tat
+        self._times[key] = time.monotonic() + (tat - datetime.now(UTC)).total_seconds()
         self._times.move_to_end(key)
         if len(self._times) > self._most:
             self._forget()
 
     def _forget(self) -> None:
-        now = datetime.now(UTC)
-        for key in [key for key, tat in self._times.items() if tat <= now]:
+        now = time.monotonic()
+        for key in [key for key, until in self._times.items() if until <= now]:
             del self._times[key]
         while len(self._times) > self._most:
             self._times.popitem(last=False)
