@@ -206,7 +206,7 @@ class Dispatcher:
 
     def _beats_elsewhere(self, signal: Beating) -> None:
         self._here.pop(signal.runner_id, None)
-        self.waiters.dismiss(signal.runner_id, signal.session)
+        self.waiters.dismiss(signal.runner_id, signal.session, is_elsewhere=True)
 
     def _queued(self, need: str) -> None:
         """A job waits that needs ``need``."""
@@ -254,19 +254,20 @@ class Dispatcher:
         """Claim until no job or no runner with these ``offers`` is left, more side by side the longer that goes on."""
         count = 1
         while waiters := self.waiters.next_idle(offers, count):
+            for waiter in waiters:
+                # Before anything else runs: whose time is up now must wait for what is claimed for it.
+                waiter.settled.clear()
             if not all(await asyncio.gather(*(self._match_one(waiter) for waiter in waiters))):
                 return
             count = min(count * 2, CLAIMS_AT_ONCE)
 
     async def _match_one(self, waiter: Waiter) -> bool:
-        """Claim the first job for ``waiter``; tell whether it is worth going on."""
-        assert waiter.holder is not None
-        waiter.settled.clear()
+        """Claim the first job for ``waiter``, which is not settled meanwhile; tell whether it is worth going on."""
         try:
+            assert waiter.holder is not None
             assignment = await self._claim(waiter.holder)
             if assignment is not None and not waiter.answer(assignment):
-                # Its client went away while the job was claimed: as if it had never been assigned.
-                await self._leases.hand_back(assignment.id, assignment.lease)
+                await self._not_taken(waiter, assignment)
             return assignment is not None
         except NotFree:
             waiter.answer()
@@ -275,6 +276,15 @@ class Dispatcher:
             waiter.settled.set()
             if waiter.has_left:
                 self.waiters.remove(waiter)
+
+    async def _not_taken(self, waiter: Waiter, assignment: Assignment) -> None:
+        """Deal with a job that was claimed for a heartbeat which was over by then."""
+        if waiter.is_elsewhere:
+            # The runner may be told of the job at the other server already; if not, it is to ask again.
+            self._signals.tell_others(RunnerNews(waiter.runner_id))
+        else:
+            # As if it had never been assigned.
+            await self._leases.hand_back(assignment.id, assignment.lease)
 
     def close(self) -> None:
         """Answer every held heartbeat: the server stops."""

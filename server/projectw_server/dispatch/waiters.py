@@ -30,6 +30,8 @@ class Waiter:
         """For whom a job is wanted; None as long as none is."""
         self.is_dismissed = False
         """Ended by its own runner, which so needs no news."""
+        self.is_elsewhere = False
+        """Its runner has a newer heartbeat at another server."""
         self.has_left = False
         self.settled = asyncio.Event()
         """Not set while a job is being claimed for it, or given back."""
@@ -137,10 +139,11 @@ class Waiters:
             if not group:
                 del self._idle[waiter.offers]
 
-    def dismiss(self, runner_id: str, session: str) -> None:
-        """End the held heartbeat of a session on behalf of its runner."""
+    def dismiss(self, runner_id: str, session: str, *, is_elsewhere: bool = False) -> None:
+        """End the held heartbeat of a session on behalf of its runner, which may now call another server."""
         if waiter := self._waiting.get((runner_id, session)):
             waiter.dismiss()
+            waiter.is_elsewhere = is_elsewhere
 
     def end_job(self, job_id: str) -> None:
         """Answer the held heartbeat of the runner that works on a job."""

@@ -1,13 +1,14 @@
 """Held heartbeats: who gets a job, who hears of what, and that nobody who has gone gets anything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.dispatch import dispatcher, sweeper
 from projectw_server.dispatch.waiters import Waiter
+from projectw_server.events.signals import Beating
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import LeaseLost, SessionLost, Unavailable
 from projectw_shared.messages import Assignment, Heartbeat, HeartbeatReply, HeldJob, Result
@@ -234,6 +235,52 @@ async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
     assignment = (await answered(newer)).job
     assert assignment is not None
     assert await core.leases.beat(runner.holder, beat(assignment)) is False
+
+
+async def test_a_job_is_not_given_back_while_its_runner_hears_of_it_at_another_server(
+    core: Core, person: Person, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, reached, go_on = core.leases.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(holder: Holder, *, is_alone: bool) -> Assignment | None:
+        assignment = await claim(holder, is_alone=is_alone)
+        reached.set()
+        await go_on.wait()
+        return assignment
+
+    here = await runner.held()
+    monkeypatch.setattr(core.leases, "claim", slow)
+    job = await core.submit(person)
+    await asyncio.wait_for(reached.wait(), 10)
+    core.signals.tell_here(Beating(runner.holder.runner_id, runner.holder.session))
+    there = await core.leases.held_by(runner.holder)
+    assert there is not None
+    go_on.set()
+    assert (await answered(here)).job is None
+    assert await core.leases.beat(runner.holder, beat(there)) is False
+    assert (await core.jobs.get(person, job.id)).state == "running"
+
+
+async def test_a_claim_counts_as_under_way_before_any_other_heartbeat_can_end(
+    core: Core, person: Person, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side they begin a moment later, in which a runner whose time is up must not ask anew."""
+    await runner.held()
+    (waiter,) = core.dispatcher.waiters.next_idle(OFFERS)
+    seen: list[bool] = []
+
+    async def match_one(waiter: Waiter) -> bool:
+        return False
+
+    async def gather(*works: Awaitable[bool]) -> list[bool]:
+        seen.append(waiter.settled.is_set())
+        return [await work for work in works]
+
+    monkeypatch.setattr(core.dispatcher, "_match_one", match_one)
+    monkeypatch.setattr(dispatcher.asyncio, "gather", gather)
+    await core.dispatcher._match_all(OFFERS)
+    assert seen == [False]
+    waiter.settled.set()
 
 
 async def test_a_lost_answer_is_given_again(core: Core, person: Person, runner: Runner) -> None:
