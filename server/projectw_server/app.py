@@ -164,7 +164,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     return Services(
         settings=settings,
         users=Users(database, passwords),
-        sessions=Sessions(database, settings, signing_key(settings), passwords),
+        sessions=Sessions(database, settings, signing_key(settings), passwords, now=clock.now),
         runner_tokens=RunnerTokens(database),
         receiving=receiving,
         submitting=Submitting(receiving, jobs_of_users),
