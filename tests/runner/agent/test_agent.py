@@ -265,6 +265,21 @@ async def test_expelled_it_does_not_wait_for_the_batch_for_ever(
     assert runner.worker.is_stuck
 
 
+async def test_an_engine_that_hangs_costs_its_job_one_attempt_and_ends_the_runner(
+    server: FakeServer, start_agent: StartAgent
+) -> None:
+    runner = await start_agent(SteppedEngine(permits=1), step_seconds=0.3)
+    job = FakeJob()
+    await server.submit(job)
+    await runner.leaves()
+    assert runner.worker.has_hung
+    assert runner.worker.is_stuck
+    (result,) = job.results
+    assert result.error is not None
+    assert (result.error.code, result.error.retryable) == ("engine-stuck", True)
+    assert len(server.unregistered) == 1
+
+
 async def test_a_refused_token_ends_it_at_once(server: FakeServer, start_agent: StartAgent) -> None:
     runner = await start_agent(token="pwr_wrong")
     with pytest.raises(Unauthorized):
