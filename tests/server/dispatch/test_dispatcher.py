@@ -212,10 +212,8 @@ async def test_a_job_whose_client_goes_in_the_moment_of_the_answer_is_handed_bac
     assert (await runner.gets_job()).id == job.id
 
 
-async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
-    core: Core, person: Person, runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else it would be told of a lease that is handed back in the next moment."""
+def slowed(core: Core) -> tuple[Callable[..., Awaitable[Assignment | None]], asyncio.Event, asyncio.Event]:
+    """Return a claim that tells when it is done, and then waits until it may return."""
     claim, reached, go_on = core.leases.claim, asyncio.Event(), asyncio.Event()
 
     async def slow(holder: Holder, *, is_alone: bool) -> Assignment | None:
@@ -224,6 +222,14 @@ async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
         await go_on.wait()
         return assignment
 
+    return slow, reached, go_on
+
+
+async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
+    core: Core, person: Person, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be told of a lease that is handed back in the next moment."""
+    slow, reached, go_on = slowed(core)
     older = await runner.held()
     monkeypatch.setattr(core.leases, "claim", slow)
     await core.submit(person)
@@ -240,14 +246,7 @@ async def test_a_newer_heartbeat_waits_for_what_is_claimed_for_the_older(
 async def test_a_job_is_not_given_back_while_its_runner_hears_of_it_at_another_server(
     core: Core, person: Person, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, reached, go_on = core.leases.claim, asyncio.Event(), asyncio.Event()
-
-    async def slow(holder: Holder, *, is_alone: bool) -> Assignment | None:
-        assignment = await claim(holder, is_alone=is_alone)
-        reached.set()
-        await go_on.wait()
-        return assignment
-
+    slow, reached, go_on = slowed(core)
     here = await runner.held()
     monkeypatch.setattr(core.leases, "claim", slow)
     job = await core.submit(person)
