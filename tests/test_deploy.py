@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import postgres
 from deploy.programs import Program, ProgramFailed, end_all, signals_deferred
 from deploy.recordings import Clip, joined, word_error_rate
 
@@ -95,3 +96,16 @@ def test_joined_clips_follow_each_other(tmp_path: Path) -> None:
     with wave.open(str(whole.path)) as sound:
         assert sound.readframes(1000) == b"\x01\x00" * 80 + b"\x02\x00" * 80
     assert whole.text == "clip 1 clip 2"
+
+
+def test_a_postgres_of_ones_own_needs_none_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_installed", lambda: None)
+    server = postgres.Postgres()
+    try:
+        server.create("one")
+        server.say("CREATE TABLE things (id INT)", database="one")
+        server.stop()
+        server.start()
+        server.say("SELECT id FROM things", database="one")
+    finally:
+        server.close()
