@@ -39,6 +39,20 @@ async def agree(database: Database, settings: ServerSettings) -> None:
         await database.rows("UPDATE facts SET value = $1 WHERE name = 'signing-key'", key)
 
 
+async def mark_folder(home: Path) -> str:
+    """Return the mark of the folder of recordings in ``home``, which gets one if it has none."""
+    folder = home / "recordings"
+    if (here := await asyncio.to_thread(_read, folder / MARK)) is not None:
+        return here
+    await asyncio.to_thread(_write, folder / MARK, mark := new_id())
+    return mark
+
+
+async def bind_folder(database: Database, mark: str) -> None:
+    """Let the folder with ``mark`` be the one that belongs to ``database``, unless it has one."""
+    await _fact(database, "recordings", mark)
+
+
 async def _agree_on_folder(database: Database, folder: Path) -> None:
     mark = folder / MARK
     here = await asyncio.to_thread(_read, mark)

@@ -16,6 +16,7 @@ from projectw_server.accounts.passwords import MAX_BYTES, Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
+from projectw_server.agreement import bind_folder, mark_folder
 from projectw_server.clock import moment
 from projectw_server.db import Database, DatabaseUnusable, open_database
 from projectw_server.db.moving import NotMoved, move
@@ -137,8 +138,12 @@ def migrate_database(config: Path | None, url: str) -> None:
     async def whole() -> dict[str, int]:
         async with open_database(settings.database):
             pass  # so that its tables are up to date
+        # Before anything is moved: a server that starts afterwards takes only a folder that has a mark.
+        mark = await mark_folder(settings.home)
         async with open_database(url) as target:
-            return await move(source, target, told)
+            counts = await move(source, target, told)
+            await bind_folder(target, mark)
+            return counts
 
     with home.sole_server(settings.home):
         counts = asyncio.run(whole())

@@ -65,9 +65,12 @@ def _opened(source: Path) -> sqlite3.Connection:
 
 
 async def _check_empty(transaction: Transaction) -> None:
-    for table in ("users", "runners", "jobs"):
+    # Also those that a server fills which merely starts: it may be running, and has another folder of recordings.
+    for table in (model._meta.db_table for model in TABLES):
         if await transaction.row(f"SELECT 1 AS found FROM {table} LIMIT 1"):  # noqa: S608  names of ours
-            raise NotMoved(f"The database to move to is not empty: it has {table}; give an empty one")
+            raise NotMoved(
+                f"The database to move to is not empty: it has {table}; give one on which no server has run"
+            )
 
 
 async def _move_table(

@@ -1,17 +1,21 @@
 """Moving to PostgreSQL: whatever was there before is there afterwards, and work goes on."""
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tortoise.models import Model
 
 from deploy.postgres import Postgres
 from projectw_server.accounts.principals import Person, RunnerIdentity
+from projectw_server.agreement import agree
 from projectw_server.cli import run
 from projectw_server.db import Database, Row, models, open_database
 from projectw_server.db.moving import TABLES, NotMoved, move
+from projectw_server.home import HomeError
 from projectw_server.settings import ServerSettings
 from tests.server.core import Core, appending, beat
 
@@ -137,6 +141,42 @@ def test_the_command_moves_and_says_how_many(
     file.write_text(f"server:\n  data_dir: {settings.home}\n  database_url: {target}\n")
     assert run([*ours, "runner", "list", "--json"]) == 0
     assert "gpu-1" in capsys.readouterr().out
+
+
+@on_sqlite
+async def test_a_database_on_which_a_server_has_run_is_not_written_to(
+    settings: ServerSettings, target: str, tmp_path: Path
+) -> None:
+    async with open_database(target) as database:
+        await agree(database, replace(settings, data_dir=tmp_path / "another", database_url=target))
+        with pytest.raises(NotMoved, match="no server has run"):
+            await move(settings.home / "projectw.sqlite3", database, lambda *_: None)
+
+
+@on_sqlite
+def test_a_server_starts_on_what_was_moved_with_the_recordings_that_were_there_and_no_others(
+    settings: ServerSettings, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectw_server.logs.set_up", lambda *_: None)
+    blob = settings.home / "recordings" / "blobs" / "00" / "recording"
+    blob.parent.mkdir(parents=True)
+    blob.touch()
+
+    async def live() -> None:
+        async with open_database(settings.database) as database:
+            await live_through_something(Core(database))
+
+    async def start(home: Path) -> None:
+        async with open_database(target) as database:
+            await agree(database, replace(settings, data_dir=home, database_url=target))
+
+    asyncio.run(live())
+    file = tmp_path / "config.yaml"
+    file.write_text(f"server:\n  data_dir: {settings.home}\n")
+    assert run(["--config", str(file), "migrate-database", target]) == 0
+    with pytest.raises(HomeError, match="folder of recordings"):
+        asyncio.run(start(tmp_path / "another"))
+    asyncio.run(start(settings.home))
 
 
 def test_no_table_is_left_out() -> None:
