@@ -190,6 +190,13 @@ def test_the_schema_knows_the_settings_and_lets_the_other_programs_be(
         ("mysql://ada:hunter2@localhost/x", 78, "server.database_url"),
         ("nonsense", 78, "server.database_url"),
         ("postgres://ada:hunter2@127.0.0.1:1/x", 1, "127.0.0.1:1/x cannot be used"),
+        ("postgres://ada:[hunter2@127.0.0.1:1/x", 1, "127.0.0.1:1/x cannot be used"),
+        ("postgresql://ada:hunter2@127.0.0.1:1/x?sslmode=require", 1, "127.0.0.1:1/x cannot be used"),
+        ("postgres://ada:hunter2@/x?host=/nowhere", 1, "/nowhere:5432/x cannot be used"),
+        ("postgres://ada:hunter2@127.0.0.1:1/x?sslmode=perhaps", 78, "sslmode that is none of disable"),
+        ("postgres://ada:hunter2@127.0.0.1:1/x?sslmod=require", 78, "unknown option sslmod"),
+        ("postgres://ada:hunter2@127.0.0.1:1/x?maxsize=many", 78, "maxsize that is no number from 1 on"),
+        ("postgres://ada:hunter2@127.0.0.1:1/x?maxsize=0", 78, "maxsize that is no number from 1 on"),
     ],
 )
 def test_a_database_that_cannot_be_opened_is_said_without_its_password(

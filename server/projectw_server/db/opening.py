@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.backends.sqlite.client import SqliteClient
@@ -19,10 +18,15 @@ from tortoise.exceptions import BaseORMException, ConfigurationError
 from projectw_server.db import sqlite
 from projectw_server.db.backends import Backend
 from projectw_shared.config import ConfigError, Mistake
+from projectw_shared.text import safe
 
 APP = "server"
 SCHEMES = ("sqlite:", "postgres:", "postgresql:", "asyncpg:")
 WAIT_SECONDS = 10.0
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+POSTGRES_OPTIONS = ("host", "port", "user", "password", "maxsize", "minsize", "sslmode")
+"""What may stand behind the question mark of a PostgreSQL's URL."""
 
 
 class DatabaseUnusable(Exception):
@@ -93,10 +97,26 @@ def _parsed(url: str) -> dict[str, Any]:
     try:
         if not url.startswith(SCHEMES):
             raise ValueError("names no database that this server can use")
-        return expand_db_url(url.replace("postgresql:", "postgres:", 1))
+        found = expand_db_url(url.replace("postgresql:", "postgres:", 1))
+        if not url.startswith("sqlite:"):
+            _check_options(found["credentials"])
+        return found
     except (ConfigurationError, ValueError) as error:
         message = f"{error}; write sqlite:///PATH or postgres://USER:PASSWORD@HOST:5432/NAME"
         raise ConfigError([Mistake("server.database_url", None, message)]) from error
+
+
+def _check_options(given: dict[str, Any]) -> None:
+    """Put the options of a PostgreSQL's URL as its driver takes them. Raises ValueError for the first that is none."""
+    for name in given.keys() - {*POSTGRES_OPTIONS, "database"}:
+        raise ValueError(f"has the unknown option {safe(name)}; there are {', '.join(POSTGRES_OPTIONS)}")
+    for name, least in (("port", 1), ("maxsize", 1), ("minsize", 0)):
+        if name in given and not (str(given[name]).isdecimal() and int(given[name]) >= least):
+            raise ValueError(f"has a {name} that is no number from {least} on")
+    if (mode := given.pop("sslmode", None)) is not None:
+        if mode not in SSL_MODES:
+            raise ValueError(f"has an sslmode that is none of {', '.join(SSL_MODES)}")
+        given["ssl"] = mode
 
 
 def _try_sqlite(path: str) -> None:
@@ -114,5 +134,7 @@ def _errors(url: str) -> tuple[type[Exception], ...]:
 
 
 def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "sqlite" else f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+    given = _parsed(url)["credentials"]
+    if url.startswith("sqlite:"):
+        return str(given["file_path"])
+    return f"{given['host'] or ''}:{given['port']}/{given['database'] or ''}"
