@@ -327,6 +327,14 @@ async def test_a_query_that_means_nothing_is_refused(client: Client, user: Signe
     await problem(await client.get(f"/api/jobs?{query}", headers=user.headers), 422, "invalid")
 
 
+async def test_an_estimate_for_more_bytes_than_there_can_be_is_refused(
+    client: Client, user: SignedIn
+) -> None:
+    wish = b'{"bytes": 1%s}' % (b"0" * 400)
+    headers = user.headers | {"Content-Type": "application/json"}
+    await problem(await client.post("/api/estimate", data=wish, headers=headers), 422, "invalid")
+
+
 EACH = [
     ("GET", "/api/jobs/{id}"), ("DELETE", "/api/jobs/{id}"), ("POST", "/api/jobs/{id}/cancel"),
     ("POST", "/api/jobs/{id}/retry"), ("GET", "/api/jobs/{id}/segments"), ("GET", "/api/jobs/{id}/transcript"),
