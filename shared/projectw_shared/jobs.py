@@ -43,7 +43,7 @@ class JobSettings(msgspec.Struct, frozen=True, omit_defaults=False):
 
     ``model`` is null when the runner is to choose; ``language`` is an ISO 639-1 code (Whisper adds a few
     of three letters) or null to detect it. ``priority`` runs from -10 to 10, above 0 for admins only. ``device``
-    is the kind of device that the job wants to wait for; left out, it takes whichever comes first.
+    is the kind of device that the job wants to wait for; null or left out, it takes whichever comes first.
     """
 
     model: str | None = None
@@ -55,7 +55,7 @@ class JobSettings(msgspec.Struct, frozen=True, omit_defaults=False):
     beam_size: int | None = None
     vad: bool = False
     priority: int = 0
-    device: Literal["cpu", "gpu"] | msgspec.UnsetType = msgspec.UNSET
+    device: Literal["cpu", "gpu"] | None | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Refuse, with the reason, what no model could honour."""

@@ -19,6 +19,7 @@ from projectw_shared.jobs import JobSettings
         (["large"], "cuda", JobSettings(model="large-v3"), True),
         (["large-v2"], "cuda", JobSettings(model="large"), False),
         (["tiny"], "cpu", JobSettings(device="gpu"), False),
+        (["tiny"], "cpu", JobSettings(device=None), True),
         (["tiny"], "cuda:0 (NVIDIA H100)", JobSettings(device="gpu", model="tiny"), True),
         (["tiny"], "CUDA", JobSettings(device="cpu"), False),
     ],
