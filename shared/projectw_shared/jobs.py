@@ -55,7 +55,7 @@ class JobSettings(msgspec.Struct, frozen=True, omit_defaults=False):
     beam_size: int | None = None
     vad: bool = False
     priority: int = 0
-    device: Literal["cpu", "gpu"] | None | msgspec.UnsetType = msgspec.UNSET
+    device: Literal["cpu", "gpu"] | msgspec.UnsetType | None = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Refuse, with the reason, what no model could honour."""
