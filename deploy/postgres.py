@@ -51,7 +51,7 @@ class Postgres:
             with (self._data / "postgresql.conf").open("a") as file:
                 file.writelines(f"{name} = {value}\n" for name, value in settings.items())
             self.start()
-        except BaseException:
+        except BaseException:  # raised again: whatever ended it, Ctrl-C too, no server and no folder stay
             self.close()
             raise
 

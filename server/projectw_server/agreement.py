@@ -30,7 +30,7 @@ _ANOTHER_KEY = (
 
 async def agree(database: Database, settings: ServerSettings) -> None:
     """See that this server has what the others have. Raises HomeError and ConfigError."""
-    await _agree_on_folder(database, settings.home / "recordings")
+    await _agree_on_folder(database, settings.recordings)
     key = hmac.digest(signing_key(settings), b"which key this is", hashlib.sha256).hex()
     known = await _fact(database, "signing-key", key)
     if known != key:
@@ -39,9 +39,8 @@ async def agree(database: Database, settings: ServerSettings) -> None:
         await database.rows("UPDATE facts SET value = $1 WHERE name = 'signing-key'", key)
 
 
-async def mark_folder(home: Path) -> str:
-    """Return the mark of the folder of recordings in ``home``, which gets one if it has none."""
-    folder = home / "recordings"
+async def mark_folder(folder: Path) -> str:
+    """Return the mark of the folder of recordings, which gets one if it has none."""
     if (here := await asyncio.to_thread(_read, folder / MARK)) is not None:
         return here
     await asyncio.to_thread(_write, folder / MARK, mark := new_id())

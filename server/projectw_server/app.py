@@ -73,7 +73,7 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
     # A streamed body is counted where it is received; Quart's limit would only look at what is buffered.
     app.config["MAX_CONTENT_LENGTH"] = None
     app.config["BODY_TIMEOUT"] = None
-    store = store or FolderStore(settings.home / "recordings")
+    store = store or FolderStore(settings.recordings)
     services = assemble(settings, database, store)
     app.extensions[EXTENSION] = services
     for module in DOORS:
@@ -130,7 +130,7 @@ def duties(
 def assemble(settings: ServerSettings, database: Database, store: FolderStore) -> Services:
     """Return the services over ``database`` and ``store``, wired to one another."""
     clock, bus, outlook = Clock(), Bus(), Outlook(Progress())
-    relay = PostgresRelay(database.connect) if database.is_shared else NoRelay()
+    relay = PostgresRelay(database.connect) if database.connect else NoRelay()
     signals = Signals(relay)
     metrics = Metrics()
     lag = Lag(metrics.note_lag)

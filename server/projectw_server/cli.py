@@ -139,7 +139,7 @@ def migrate_database(config: Path | None, url: str) -> None:
         async with open_database(settings.database):
             pass  # so that its tables are up to date
         # Before anything is moved: a server that starts afterwards takes only a folder that has a mark.
-        mark = await mark_folder(settings.home)
+        mark = await mark_folder(settings.recordings)
         async with open_database(url) as target:
             counts = await move(source, target, told)
             await bind_folder(target, mark)
@@ -257,7 +257,7 @@ def remove_runner(config: Path | None, runner_id: str) -> None:
         from projectw_server.app import assemble
         from projectw_server.storage.folder import FolderStore
 
-        services = assemble(settings, database, FolderStore(settings.home / "recordings"))
+        services = assemble(settings, database, FolderStore(settings.recordings))
         await services.fleet.delete(runner_id)
         await services.relay.send()
         click.echo("Removed. Its token is refused from its next call on.", err=True)

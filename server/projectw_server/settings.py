@@ -83,6 +83,11 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return self.data_dir or user_data_path("projectw") / "server"
 
     @property
+    def recordings(self) -> Path:
+        """The folder of the recordings."""
+        return self.home / "recordings"
+
+    @property
     def database(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite://{self.home / 'projectw.sqlite3'}"

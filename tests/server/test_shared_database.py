@@ -124,14 +124,15 @@ async def test_a_transaction_that_stands_in_anothers_way_is_begun_again(
 ) -> None:
     people = [await core.person() for _ in range(2)]
     met = asyncio.Event()
-    tries = 0
+    tries = locked = 0
 
     async def take(first: str, second: str) -> None:
         async def work(transaction: Transaction) -> None:
-            nonlocal tries
+            nonlocal tries, locked
             tries += 1
             await transaction.next_change(first)
-            if tries >= 2:
+            locked += 1
+            if locked >= 2:
                 met.set()
             await met.wait()
             await transaction.next_change(second)

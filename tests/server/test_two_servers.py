@@ -25,6 +25,7 @@ class Server(Core):
     """One of the servers, with its relay and what hangs on it."""
 
     def __init__(self, database: Database, clock: SetClock) -> None:
+        assert database.connect is not None
         self.relay = PostgresRelay(database.connect)
         super().__init__(database, clock, self.relay)
         self.echo = Echo(database, self.moves, self.bus, self.clock)

@@ -1,6 +1,6 @@
 """What the database does for us, whichever it is: statements with ``$1``-style parameters, and transactions."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 Row = dict[str, Any]
@@ -28,8 +28,8 @@ class Link(Protocol):
 class Backend(Link, Protocol):
     """One kind of database."""
 
-    is_shared: bool
-    """Other servers may work on it at the same time."""
+    connect: Callable[[], Awaitable[Any]] | None
+    """Opens a connection of the driver's own kind that is the caller's alone; None where no other server may work."""
 
     async def lookup(self, sql: str, values: list[Any]) -> Row | None:
         """Run ``sql``, which finds at most a few rows by an index, and return the first of them as last committed."""
@@ -41,11 +41,13 @@ class Backend(Link, Protocol):
         may be run on another thread.
         """
 
-    async def connect(self) -> Any:
-        """Open a connection of the driver's own kind that is the caller's alone; only where ``is_shared``."""
-
     async def checkpoint(self) -> None:
         """Let no deleted text be readable any longer than it must."""
 
     def close(self) -> None:
         """Close what was opened beside Tortoise's own connections."""
+
+
+def marks(count: int, *, first: int = 1) -> str:
+    """Return ``$1, $2, …``: marks for ``count`` parameters, beginning with number ``first``."""
+    return ", ".join(f"${n}" for n in range(first, first + count))

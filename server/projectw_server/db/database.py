@@ -116,11 +116,12 @@ class Database(Statements):
     @property
     def is_shared(self) -> bool:
         """Other servers may work on this database at the same time."""
-        return self._backend.is_shared
+        return self._backend.connect is not None
 
-    async def connect(self) -> Any:
-        """Open a connection of one's own, of the driver's kind; only where ``is_shared``."""
-        return await self._backend.connect()
+    @property
+    def connect(self) -> Callable[[], Awaitable[Any]] | None:
+        """Opens a connection of one's own, of the driver's kind; None where the database is not shared."""
+        return self._backend.connect
 
     async def transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction that a cancelled caller neither stops nor breaks.
@@ -186,7 +187,9 @@ async def open_database(url: str) -> AsyncIterator[Database]:
             await client.create_connection(with_db=True)
         with closing(backend_of(client)) as backend:
             database = Database(backend)
-            yield database
-            await database.settle()
+            try:
+                yield database
+            finally:
+                await database.settle()
     finally:
         await Tortoise.close_connections()

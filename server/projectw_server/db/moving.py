@@ -10,7 +10,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from projectw_server.db import models
-from projectw_server.db.backends import Row
+from projectw_server.db.backends import Row, marks
 from projectw_server.db.database import Database, Transaction
 
 TABLES: tuple[type[Model], ...] = (
@@ -81,14 +81,12 @@ async def _move_table(
         list(model._meta.fields_db_projection.values()),
         model._meta.db_pk_column,
     )
-    marks = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
-    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  names of ours
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(len(columns))})"  # noqa: S608  names of ours
     count = 0
     for rows in _rows(connection, model, columns):
         await transaction.many(insert, [list(row.values()) for row in rows])
-        keys = ", ".join(f"${n}" for n in range(1, len(rows) + 1))
         there = await transaction.rows(
-            f"SELECT {', '.join(columns)} FROM {table} WHERE {key} IN ({keys})",  # noqa: S608  names of ours
+            f"SELECT {', '.join(columns)} FROM {table} WHERE {key} IN ({marks(len(rows))})",  # noqa: S608  names of ours
             *(row[key] for row in rows),
         )
         if {row[key]: row for row in there} != {row[key]: row for row in rows}:

@@ -1,6 +1,6 @@
 """PostgreSQL: a pool of connections, which several servers share."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -50,10 +50,9 @@ async def _leave_as_it_is(_connection: Any) -> None:
 class PostgresBackend:
     """The pool that Tortoise has opened."""
 
-    is_shared = True
-
     def __init__(self, client: AsyncpgDBClient) -> None:
         self._client = client
+        self.connect: Callable[[], Awaitable[Any]] | None = self._open
 
     async def rows(self, sql: str, values: list[Any]) -> list[Row]:
         """Run ``sql`` and return its rows."""
@@ -73,7 +72,7 @@ class PostgresBackend:
                 await transaction.start()
             try:
                 result = await work(_Connection(connection))
-            except BaseException:
+            except BaseException:  # raised again: whatever ended it, nothing of it is kept
                 # Without its connection it is rolled back already, and why has been said.
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                     await transaction.rollback()
@@ -82,7 +81,7 @@ class PostgresBackend:
                 await transaction.commit()
             return result
 
-    async def connect(self) -> Any:
+    async def _open(self) -> Any:
         """Open a connection beside the pool's, for listening: one that stays."""
         client = self._client
         return await asyncpg.connect(

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache, partial
@@ -28,7 +28,7 @@ class SqliteBackend:
     or fails while it begins keeps the connection for ever.
     """
 
-    is_shared = False
+    connect: Callable[[], Awaitable[Any]] | None = None
 
     def __init__(self, client: SqliteClient) -> None:
         self._client = client
@@ -59,10 +59,6 @@ class SqliteBackend:
             whole = partial(context.run, _transact, connection._conn, work)
             result: T = await connection._execute(whole)
             return result
-
-    async def connect(self) -> Any:
-        """Refuse: nobody else works on this database."""
-        raise NotImplementedError("SQLite has one connection")
 
     async def lookup(self, sql: str, values: list[Any]) -> Row | None:
         """Run ``sql`` on the spot, beside the connection."""
@@ -106,7 +102,7 @@ def _transact(connection: sqlite3.Connection, work: Callable[[Link], Coroutine[A
     try:
         result = _run(work(_Connection(connection)))
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised again: whatever ended it, nothing of it is kept
         # Of some errors, such as a full disk, SQLite has rolled back by itself.
         if connection.in_transaction:
             connection.execute("ROLLBACK")

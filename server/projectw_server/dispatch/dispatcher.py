@@ -200,6 +200,7 @@ class Dispatcher:
         self.waiters.dismiss(runner.id, session)
         await self._fleet.unregister(runner, session)
         self._told.pop(runner.id, None)
+        self._here.pop(runner.id, None)
 
     async def _claim(self, holder: Holder) -> Assignment | None:
         return await self._leases.claim(holder, is_alone=self._roster.is_alone(holder))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from projectw_server.db import Row, Statements, Transaction
+from projectw_server.db import Row, Statements, Transaction, marks
 
 
 class NotFree(Exception):
@@ -59,7 +59,7 @@ async def lock_first(transaction: Transaction, holder: Holder, *, is_alone: bool
         return row
     # Another server is claiming that very job: now what is locked is passed over, which cannot be done above.
     return await transaction.row(
-        f"SELECT * FROM jobs WHERE state = 'queued' AND needs IN ({_marks(len(holder.offers))})"  # noqa: S608  marks only
+        f"SELECT * FROM jobs WHERE state = 'queued' AND needs IN ({marks(len(holder.offers))})"  # noqa: S608  marks only
         f"{_left_by_another(len(holder.offers), is_alone)}"
         " ORDER BY rank, start_tag, id LIMIT 1 FOR UPDATE SKIP LOCKED",
         *_values(holder, is_alone),
@@ -87,7 +87,3 @@ def _candidate(count: int, is_alone: bool) -> str:
 
 def _left_by_another(count: int, is_alone: bool) -> str:
     return "" if is_alone else f" AND (failed_runner_id IS NULL OR failed_runner_id <> ${count + 1})"
-
-
-def _marks(count: int) -> str:
-    return ", ".join(f"${n}" for n in range(1, count + 1))

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from projectw_server.clock import Clock
-from projectw_server.db import Database
+from projectw_server.db import Database, marks
 from projectw_server.events.bus import Bus
 from projectw_server.events.signals import Progressed
 from projectw_server.jobs.moves import Moves
@@ -61,9 +61,8 @@ class Echo:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _show(self, ids: list[str]) -> None:
-        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
         for row in await self._database.rows(
-            f"SELECT * FROM jobs WHERE id IN ({marks}) AND state IN ('assigned', 'running')",  # noqa: S608  marks only
+            f"SELECT * FROM jobs WHERE id IN ({marks(len(ids))}) AND state IN ('assigned', 'running')",  # noqa: S608  marks only
             *ids,
         ):
             self._moves.show(row)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from projectw_server.clock import Clock
-from projectw_server.db import Database, Row, Transaction
+from projectw_server.db import Database, Row, Transaction, marks
 from projectw_server.events.bus import Bus
 from projectw_server.events.signals import Changed, Missed
 from projectw_server.jobs.order import positions
@@ -113,8 +113,7 @@ class Feed:
         """Return jobs as they are now, without those that have just been deleted."""
         if not ids:
             return {}
-        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
-        rows = await self._database.rows(f"SELECT * FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
+        rows = await self._database.rows(f"SELECT * FROM jobs WHERE id IN ({marks(len(ids))})", *ids)  # noqa: S608  marks only
         places, now = await positions(self._database, rows), self._clock.now()
         return {
             row["id"]: msgspec.json.encode(to_job(row, self._outlook, places.get(row["id"]), now))
@@ -162,9 +161,8 @@ class Feed:
         watched = self._bus.watched()
         for start in range(0, len(watched), CHANGES_AT_ONCE):
             some = watched[start : start + CHANGES_AT_ONCE]
-            marks = ", ".join(f"${n}" for n in range(1, len(some) + 1))
             for row in await self._database.rows(
-                f"SELECT owner_id, change FROM feeds WHERE owner_id IN ({marks})",  # noqa: S608  marks only
+                f"SELECT owner_id, change FROM feeds WHERE owner_id IN ({marks(len(some))})",  # noqa: S608  marks only
                 *some,
             ):
                 self.hear(Changed(row["owner_id"], row["change"]))

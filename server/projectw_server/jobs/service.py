@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 
 from projectw_server.accounts.principals import Person
 from projectw_server.clock import Clock
-from projectw_server.db import Database, Duplicate, Row, Statements, Transaction
+from projectw_server.db import Database, Duplicate, Row, Statements, Transaction, marks
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import need_of
@@ -163,9 +163,8 @@ class Jobs:
             values.append(_position_of(cursor))
             conditions.append(f"id < ${len(values)}")
         if states:
-            marks = ", ".join(f"${n}" for n in range(len(values) + 1, len(values) + 1 + len(states)))
+            conditions.append(f"state IN ({marks(len(states), first=len(values) + 1)})")
             values += [state.value for state in states]
-            conditions.append(f"state IN ({marks})")
         if text:
             # SQLite lowers ASCII only: a name with an "Ü" is found as it is written.
             values += [f"%{_escaped(text)}%", f"%{_escaped(text.lower())}%"]
@@ -243,8 +242,7 @@ class Jobs:
 
     async def known(self, ids: list[str]) -> set[str]:
         """Return those of ``ids`` that are jobs."""
-        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
-        rows = await self._database.rows(f"SELECT id FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
+        rows = await self._database.rows(f"SELECT id FROM jobs WHERE id IN ({marks(len(ids))})", *ids)  # noqa: S608  marks only
         return {row["id"] for row in rows}
 
     async def counts(self) -> dict[JobState, int]:

@@ -9,6 +9,24 @@ FILL = [
     " (SELECT value FROM counters WHERE name = 'horizon') FROM users",
 ]
 
+MODELS = (
+    "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium", "large-v1", "large-v2", "large-v3",
+    "large-v3-turbo",
+)  # fmt: skip
+SAME = (("large", "large-v3"), ("turbo", "large-v3-turbo"))
+
+# What the jobs of before need of a runner, as jobs/needs.py says for those of today. Their settings are JSON, written
+# by us in this order; a quotation mark in a person's text stands behind a backslash there, so it cannot match.
+NEEDS = [
+    *(
+        f"UPDATE jobs SET needs = '{need}' WHERE settings LIKE '{{\"model\":\"{name}\",%'"  # noqa: S608  names of ours
+        for name, need in (*((each, each) for each in MODELS), *SAME)
+    ),
+    'UPDATE jobs SET needs = \'*multilingual\' WHERE settings LIKE \'{"model":null,"language":"%\''
+    ' AND settings NOT LIKE \'{"model":null,"language":"en",%\'',
+    'UPDATE jobs SET needs = \'*translating\' WHERE settings LIKE \'{"model":null,%,"task":"translate",%\'',
+]
+
 INDEXES = [
     "CREATE INDEX IF NOT EXISTS deletions_changes ON deletions (owner_id, revision)",
     "CREATE INDEX jobs_offered ON jobs (needs, rank, start_tag, id) WHERE state = 'queued'",
@@ -61,6 +79,7 @@ class Migration(migrations.Migration):
         ops.AddField(
             model_name="Runner", name="failures_in_row", field=fields.IntField(default=0, db_default=0)
         ),
+        ops.RunSQL(NEEDS, ops.RunSQL.noop),
         ops.RunSQL(INDEXES, NO_INDEXES),
         ops.CreateModel(
             name="Speed",
