@@ -13,18 +13,17 @@ import aiohttp
 import msgspec
 
 from projectw_shared import routes
+from projectw_shared.accounts import Login, Tokens
 from projectw_shared.messages import (
     Assignment,
     CreatedRunner,
     Heartbeat,
     HeartbeatReply,
     Job,
-    Login,
     NewRunner,
     Registered,
     Registration,
     Result,
-    Tokens,
 )
 
 EMAIL = "load@example.org"

@@ -24,7 +24,8 @@ from benchmarks.load import EMAIL, PASSWORD, Link, SimulatedPerson, SimulatedRun
 from benchmarks.report import Report
 from deploy.installation import Installation
 from projectw_shared import routes
-from projectw_shared.messages import Heartbeat, HeldJob, Login, Tokens
+from projectw_shared.accounts import Login, Tokens
+from projectw_shared.messages import Heartbeat, HeldJob
 
 RUNNERS = 20
 BEAT_SECONDS = 0.5

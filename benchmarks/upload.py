@@ -19,7 +19,7 @@ from benchmarks.report import Report
 from deploy.installation import Installation
 from deploy.programs import SCRIPTS
 from projectw_shared import routes
-from projectw_shared.messages import Login, Tokens
+from projectw_shared.accounts import Login, Tokens
 
 MIB = 1024 * 1024
 MEMORY_GOAL_MB = 16.0

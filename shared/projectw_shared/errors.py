@@ -4,9 +4,14 @@
 
     ProjectWError
     ├── BadRequest 400
+    │   └── WrongToken
     ├── Unauthorized 401
     │   └── WrongPassword
     ├── Forbidden 403
+    │   ├── InsufficientScope
+    │   ├── NotConfirmed
+    │   ├── NotOpen
+    │   └── QuotaExceeded
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── Conflict 409
@@ -20,8 +25,11 @@
     ├── UnsupportedMedia 415
     ├── RangeNotSatisfiable 416
     ├── Invalid 422
-    │   └── KeyReused
+    │   ├── KeyReused
+    │   └── WeakPassword
     ├── TooManyRequests 429
+    │   ├── TooManyTries
+    │   └── TooManyJobs
     ├── Internal 500
     ├── Unavailable 503
     │   └── Busy
@@ -63,6 +71,11 @@ class BadRequest(ProjectWError):
     title = "The request cannot be understood"
 
 
+class WrongToken(BadRequest):
+    code = "wrong-token"
+    title = "This code is not valid, was used already, or has run out"
+
+
 class Unauthorized(ProjectWError):
     status = 401
     code = "unauthorized"
@@ -78,6 +91,26 @@ class Forbidden(ProjectWError):
     status = 403
     code = "forbidden"
     title = "This account may not do that"
+
+
+class InsufficientScope(Forbidden):
+    code = "insufficient-scope"
+    title = "This token may not do that"
+
+
+class NotConfirmed(Forbidden):
+    code = "not-confirmed"
+    title = "The e-mail address of this account is not confirmed yet"
+
+
+class NotOpen(Forbidden):
+    code = "not-open"
+    title = "This server does not offer that"
+
+
+class QuotaExceeded(Forbidden):
+    code = "quota-exceeded"
+    title = "That would be more than this account may use"
 
 
 class NotFound(ProjectWError):
@@ -166,11 +199,27 @@ class KeyReused(Invalid):
     title = "This Idempotency-Key belongs to a different request"
 
 
+class WeakPassword(Invalid):
+    code = "weak-password"
+    title = "This password would be guessed"
+
+
 class TooManyRequests(ProjectWError):
     status = 429
     code = "too-many-requests"
     title = "Too many requests"
     retry_after = 1.0
+
+
+class TooManyTries(TooManyRequests):
+    code = "too-many-tries"
+    title = "Too many wrong passwords"
+
+
+class TooManyJobs(TooManyRequests):
+    code = "too-many-jobs"
+    title = "As many jobs wait as this account may have waiting"
+    retry_after = 60.0
 
 
 class Internal(ProjectWError):

@@ -35,34 +35,6 @@ class About(Struct, frozen=True):
     retention_days: int | None
 
 
-# --- accounts ---------------------------------------------------------------------------------------------
-
-
-class Login(Struct, frozen=True):
-    email: Annotated[str, Meta(max_length=320)]
-    password: Annotated[str, Meta(max_length=1024)]
-
-
-class Refresh(Struct, frozen=True):
-    refresh_token: Annotated[str, Meta(max_length=2000)]
-
-
-class Tokens(Struct, frozen=True):
-    """An access token to send, and a refresh token that can be used once, when it has run out."""
-
-    access_token: str
-    expires_in: Annotated[int, Meta(ge=0, le=2**31)]
-    refresh_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the scheme, not a secret
-
-
-class User(Struct, frozen=True):
-    id: str
-    email: str
-    is_admin: bool
-    created_at: datetime
-
-
 # --- jobs -------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +167,9 @@ class CreatedRunner(Struct, frozen=True):
     id: str
     name: str
     token: str
+
+    def __repr__(self) -> str:
+        return f"CreatedRunner(id={self.id!r}, name={self.name!r}, token='…')"
 
 
 class RunnerInfo(Struct, frozen=True):

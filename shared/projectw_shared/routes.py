@@ -10,7 +10,28 @@ DOCS = "/docs"
 LOGIN = "/api/auth/login"
 REFRESH = "/api/auth/refresh"
 LOGOUT = "/api/auth/logout"
+LOGOUT_ALL = "/api/auth/logout-all"
+SIGNUP = "/api/auth/signup"
+ACTIVATE = "/api/auth/activate"
+ACTIVATE_RESEND = "/api/auth/activate/resend"
+PASSWORD_RESET = "/api/auth/password-reset"  # noqa: S105  a path
+PASSWORD_RESET_CONFIRM = "/api/auth/password-reset/confirm"  # noqa: S105  a path
+
 ME = "/api/users/me"
+MY_PASSWORD = "/api/users/me/password"  # noqa: S105  a path
+MY_EMAIL = "/api/users/me/email"
+MY_DEFAULTS = "/api/users/me/defaults"
+MY_DISCLOSURES = "/api/users/me/disclosures"
+SESSIONS = "/api/sessions"
+SESSION = "/api/sessions/{id}"
+TOKENS = "/api/tokens"
+TOKEN = "/api/tokens/{id}"  # noqa: S105  a path
+
+ADMIN_USERS = "/api/admin/users"
+ADMIN_USER = "/api/admin/users/{id}"
+ADMIN_JOBS = "/api/admin/jobs"
+ADMIN_JOB_TRANSCRIPT = "/api/admin/jobs/{id}/transcript"
+ADMIN_AUDIT = "/api/admin/audit"
 
 JOBS = "/api/jobs"
 JOB = "/api/jobs/{id}"

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from projectw_shared import routes
+from projectw_shared.accounts import Login, Tokens
 from projectw_shared.errors import (
     BadRequest,
     Internal,
@@ -22,7 +23,7 @@ from projectw_shared.errors import (
 )
 from projectw_shared.http import Api, FixedToken, read_reply
 from projectw_shared.jobs import JobSettings
-from projectw_shared.messages import CreatedRunner, Job, Login, NewRunner, SegmentList, Tokens
+from projectw_shared.messages import CreatedRunner, Job, NewRunner, SegmentList
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from deploy.installation import Installation
 from deploy.postgres import Postgres
 from deploy.programs import SCRIPTS, Program
 from projectw_shared import routes
-from projectw_shared.messages import Job, Tokens
+from projectw_shared.accounts import Tokens
+from projectw_shared.messages import Job
 from tests.chaos.history import History
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.simulated_runner import GOOD, SimulatedRunner

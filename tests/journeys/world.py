@@ -16,8 +16,9 @@ import msgspec
 from deploy.installation import Installation
 from deploy.programs import Program
 from projectw_shared import routes
+from projectw_shared.accounts import Tokens
 from projectw_shared.jobs import JobState
-from projectw_shared.messages import Job, RunnerInfo, RunnerList, SegmentList, Tokens
+from projectw_shared.messages import Job, RunnerInfo, RunnerList, SegmentList
 
 T = TypeVar("T")
 

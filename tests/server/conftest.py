@@ -19,7 +19,8 @@ from projectw_server.api.context import EXTENSION, Services
 from projectw_server.app import create_app
 from projectw_server.db import Database, open_database
 from projectw_server.settings import ServerSettings
-from projectw_shared.messages import CreatedRunner, Tokens
+from projectw_shared.accounts import Tokens
+from projectw_shared.messages import CreatedRunner
 
 from .core import Core
 from .live import Live, serving
@@ -28,7 +29,7 @@ PASSWORD = "correct horse battery staple"
 
 EMPTY = """
     TRUNCATE users, runners, sessions, jobs, segments, deliveries, deletions, feeds, shares, virtual_times,
-    speeds, offices, facts
+    speeds, offices, facts, api_tokens, mail_tokens, mails, audit, disclosures, usage
 """
 
 

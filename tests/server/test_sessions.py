@@ -18,9 +18,9 @@ from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer, si
 from projectw_server.accounts.users import Users
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
+from projectw_shared.accounts import Tokens
 from projectw_shared.config import ConfigError, ReadableByOthers
 from projectw_shared.errors import Forbidden, Unauthorized, WrongPassword
-from projectw_shared.messages import Tokens
 
 KEY = b"0123456789abcdef0123456789abcdef"
 EMAIL, PASSWORD = "ada@example.org", "correct horse"

@@ -12,6 +12,7 @@ import stamina
 from aiohttp import web
 
 from projectw_shared import http
+from projectw_shared.accounts import Login, Tokens
 from projectw_shared.errors import (
     Conflict,
     Gap,
@@ -25,7 +26,7 @@ from projectw_shared.errors import (
 )
 from projectw_shared.http import Api, Credentials, Exchange, FixedToken
 from projectw_shared.ids import new_id
-from projectw_shared.messages import Login, Registered, Tokens
+from projectw_shared.messages import Registered
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REPLY = {"runner_id": "r", "session": "s", "heartbeat_seconds": 15, "lease_seconds": 60, "novelty": True}

@@ -6,19 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from projectw_shared.accounts import Refresh, Tokens, User
 from projectw_shared.jobs import JobSettings, JobState
-from projectw_shared.messages import (
-    HeartbeatReply,
-    HeldJob,
-    Job,
-    Nothing,
-    Refresh,
-    Registration,
-    Result,
-    Tokens,
-    User,
-    encode,
-)
+from projectw_shared.messages import HeartbeatReply, HeldJob, Job, Nothing, Registration, Result, encode
 from projectw_shared.transcripts import Segment, Word, text_of
 
 NOW = datetime(2026, 11, 22, 13, 15, tzinfo=UTC)

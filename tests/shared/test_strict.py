@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from projectw_shared.messages import Heartbeat, HeldJob, Login, Registration, Result
+from projectw_shared.accounts import Login
+from projectw_shared.messages import Heartbeat, HeldJob, Registration, Result
 from projectw_shared.strict import strict
 
 HEARTBEAT: dict[str, Any] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from projectw_shared.accounts import Tokens
 from projectw_shared.errors import Unauthorized
-from projectw_shared.messages import Tokens
 from projectw_tui.client import Client
 from projectw_tui.keyrings import Vault
 from projectw_tui.session import Session, SessionCredentials, SessionStore

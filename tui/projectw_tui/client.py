@@ -10,10 +10,11 @@ from typing import Self
 import aiohttp
 
 from projectw_shared import __version__, routes
+from projectw_shared.accounts import Login, Refresh, Tokens, User
 from projectw_shared.errors import ProjectWError, Unauthorized
 from projectw_shared.http import Api, Credentials, FixedToken
 from projectw_shared.jobs import JobSettings, JobState
-from projectw_shared.messages import About, Job, JobList, Login, Refresh, SegmentList, Tokens, User
+from projectw_shared.messages import About, Job, JobList, SegmentList
 from projectw_tui.keyrings import SystemKeyring
 from projectw_tui.logs import RequestLog
 from projectw_tui.session import Session, SessionCredentials, SessionStore

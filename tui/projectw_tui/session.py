@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from projectw_shared.accounts import Tokens
 from projectw_shared.errors import Unauthorized
-from projectw_shared.messages import Tokens
 from projectw_tui.keyrings import NoVault, Vault
 
 EARLY = 30.0

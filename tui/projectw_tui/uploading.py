@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from projectw_shared import routes
+from projectw_shared.accounts import User
 from projectw_shared.errors import (
     BadRequest,
     KeyInUse,
@@ -21,7 +22,7 @@ from projectw_shared.errors import (
 )
 from projectw_shared.http import MAX_PAUSE, Api, read_reply
 from projectw_shared.jobs import JobSettings
-from projectw_shared.messages import Job, User
+from projectw_shared.messages import Job
 
 PIECE = 256 * 1024
 """Bytes that are read from disk at a time."""

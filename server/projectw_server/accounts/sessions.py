@@ -9,9 +9,9 @@ from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer
 from projectw_server.accounts.users import normalised
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.settings import ServerSettings
+from projectw_shared.accounts import Tokens
 from projectw_shared.errors import Forbidden, Invalid, Unauthorized, WrongPassword
 from projectw_shared.ids import new_id
-from projectw_shared.messages import Tokens
 
 DAY = 86_400.0
 

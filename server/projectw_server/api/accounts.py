@@ -5,7 +5,7 @@ from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
 from projectw_server.clock import moment
 from projectw_shared import routes
-from projectw_shared.messages import User
+from projectw_shared.accounts import User
 
 doors = Doors("accounts")
 

@@ -5,7 +5,7 @@ from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
 from projectw_shared import routes
-from projectw_shared.messages import Login, Refresh, Tokens
+from projectw_shared.accounts import Login, Refresh, Tokens
 
 doors = Doors("auth")
 

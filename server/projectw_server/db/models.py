@@ -5,14 +5,24 @@ from tortoise.models import Model
 
 
 class User(Model):
-    """A person. The e-mail address is unique without regard to case: it is stored in lower case."""
+    """A person. The e-mail address is unique without regard to case: it is stored in lower case.
+
+    ``email`` is an address that was confirmed; until one is, the id stands there, and ``unconfirmed_email`` is what
+    was signed up with, so that nobody can keep an address from its owner or learn that it is taken. Afterwards
+    ``unconfirmed_email`` is the address that is to be the next one. ``quota`` and ``job_defaults`` are JSON.
+    ``erased_at`` is set from the moment that the account is deleted until nothing of it is left.
+    """
 
     id = fields.CharField(36, primary_key=True)
     email = fields.CharField(320, unique=True)
+    unconfirmed_email = fields.CharField(320, null=True)
     password_hash = fields.CharField(255)
     is_admin = fields.BooleanField(default=False)
     disabled = fields.BooleanField(default=False)
+    quota = fields.TextField(null=True)
+    job_defaults = fields.TextField(null=True)
     created_at = fields.FloatField()
+    erased_at = fields.FloatField(null=True)
 
     class Meta:
         table = "users"
@@ -29,9 +39,109 @@ class Session(Model):
     generation = fields.IntField(default=0)
     created_at = fields.FloatField()
     expires_at = fields.FloatField()
+    used_at = fields.FloatField(null=True)
+    address = fields.CharField(64, null=True)
+    client = fields.CharField(200, null=True)
 
     class Meta:
         table = "sessions"
+
+
+class ApiToken(Model):
+    """A token for a person's scripts. Of its secret only the hash is kept."""
+
+    id = fields.CharField(36, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    name = fields.CharField(200)
+    scope = fields.CharField(16)
+    token_hash = fields.CharField(64, unique=True)
+    created_at = fields.FloatField()
+    expires_at = fields.FloatField(null=True)
+    used_at = fields.FloatField(null=True)
+
+    class Meta:
+        table = "api_tokens"
+
+
+class MailToken(Model):
+    """A code that was sent to an address: for one purpose, once, for a time. Of the code only the hash is kept."""
+
+    token_hash = fields.CharField(64, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    purpose = fields.CharField(16)
+    email = fields.CharField(320)
+    expires_at = fields.FloatField()
+
+    class Meta:
+        table = "mail_tokens"
+
+
+class Mail(Model):
+    """A mail that is to be sent. What it says, its code above all, is made only when it is.
+
+    ``subject_id`` is what it is about: a user, or a disclosure. ``due_at`` is when it is tried (again); whoever sends
+    it puts that off first.
+    """
+
+    id = fields.CharField(36, primary_key=True)
+    purpose = fields.CharField(16)
+    email = fields.CharField(320)
+    subject_id = fields.CharField(36, null=True)
+    tries = fields.IntField(default=0)
+    due_at = fields.FloatField()
+    created_at = fields.FloatField()
+
+    class Meta:
+        table = "mails"
+
+
+class AuditEntry(Model):
+    """Something that was done. Ids only, so that an account can be erased and the log stays whole.
+
+    Written with what it tells of, and sealed a moment later, by one server at a time: it then has a ``number`` without
+    gaps, and a ``hash`` over itself and the one before.
+    """
+
+    key = fields.BigIntField(primary_key=True)
+    number = fields.BigIntField(null=True, unique=True)
+    at = fields.FloatField()
+    actor_kind = fields.CharField(16)
+    actor_id = fields.CharField(36, null=True)
+    address = fields.CharField(64, null=True)
+    action = fields.CharField(40)
+    object_id = fields.CharField(36, null=True)
+    details = fields.TextField(default="{}")
+    hash = fields.CharField(64, null=True)
+
+    class Meta:
+        table = "audit"
+
+
+class Disclosure(Model):
+    """That an admin has read somebody's transcript, and why: its owner is told."""
+
+    id = fields.CharField(36, primary_key=True)
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    job_id = fields.CharField(36)
+    admin_id = fields.CharField(36)
+    reason = fields.TextField()
+    at = fields.FloatField()
+
+    class Meta:
+        table = "disclosures"
+
+
+class Usage(Model):
+    """The seconds of audio that a user has had transcribed in a month (``2026-11``, UTC); deleting does not undo them."""
+
+    key = fields.BigIntField(primary_key=True)
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)
+    month = fields.CharField(7)
+    audio_seconds = fields.FloatField()
+
+    class Meta:
+        table = "usage"
+        unique_together = (("owner", "month"),)
 
 
 class Runner(Model):

@@ -16,6 +16,12 @@ from projectw_server.db.database import Database, Transaction
 TABLES: tuple[type[Model], ...] = (
     models.User,
     models.Session,
+    models.ApiToken,
+    models.MailToken,
+    models.Mail,
+    models.AuditEntry,
+    models.Disclosure,
+    models.Usage,
     models.Runner,
     models.Speed,
     models.Feed,
