@@ -7,9 +7,10 @@ another key would sign them out at every second request.
 import asyncio
 import hashlib
 import hmac
+import time
 from pathlib import Path
 
-from projectw_server.accounts.signing import signing_key
+from projectw_server.accounts.keys import Key, signing_keys
 from projectw_server.db import Database
 from projectw_server.home import HomeError
 from projectw_server.settings import ServerSettings
@@ -31,12 +32,19 @@ _ANOTHER_KEY = (
 async def agree(database: Database, settings: ServerSettings) -> None:
     """See that this server has what the others have. Raises HomeError and ConfigError."""
     await _agree_on_folder(database, settings.recordings)
-    key = hmac.digest(signing_key(settings), b"which key this is", hashlib.sha256).hex()
+    keys = signing_keys(settings)
+    key = _fingerprint(keys.current)
     known = await _fact(database, "signing-key", key)
     if known != key:
-        if await _others_live(database):
+        # Not so after a rotation, of which the others have heard or will: the one that they know is a former one here.
+        is_former = known in map(_fingerprint, keys.find(None, time.time()))
+        if not is_former and await _others_live(database):
             raise ConfigError([Mistake("server.signing_key", None, _ANOTHER_KEY)])
         await database.rows("UPDATE facts SET value = $1 WHERE name = 'signing-key'", key)
+
+
+def _fingerprint(key: Key) -> str:
+    return hmac.digest(key.secret, b"which key this is", hashlib.sha256).hex()
 
 
 async def mark_folder(folder: Path) -> str:

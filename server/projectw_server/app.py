@@ -8,10 +8,10 @@ from typing import Any
 
 from quart import Quart
 
+from projectw_server.accounts.keys import signing_keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
-from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
 from projectw_server.api import (
     accounts,
@@ -164,7 +164,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     return Services(
         settings=settings,
         users=Users(database, passwords),
-        sessions=Sessions(database, settings, signing_key(settings), passwords, now=clock.now),
+        sessions=Sessions(database, settings, signing_keys(settings), passwords, now=clock.now),
         runner_tokens=RunnerTokens(database),
         receiving=receiving,
         submitting=Submitting(receiving, jobs_of_users),

@@ -12,9 +12,9 @@ import click
 import msgspec
 
 from projectw_server import home, logs
+from projectw_server.accounts.keys import signing_key
 from projectw_server.accounts.passwords import MAX_BYTES, Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
-from projectw_server.accounts.signing import signing_key
 from projectw_server.accounts.users import Users
 from projectw_server.agreement import bind_folder, mark_folder
 from projectw_server.clock import moment

@@ -11,10 +11,11 @@ import jwt
 import pytest
 from msgspec.structs import replace
 
+from projectw_server.accounts.keys import signing_key
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.sessions import DAY, Sessions
-from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer, signing_key
+from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer
 from projectw_server.accounts.users import Users
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings

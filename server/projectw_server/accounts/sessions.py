@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from projectw_server.accounts.keys import Keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer
@@ -35,14 +36,14 @@ class Sessions:
         self,
         database: Database,
         settings: ServerSettings,
-        key: bytes,
+        keys: Keys | bytes,
         passwords: Passwords,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._passwords = passwords
-        self._signer = Signer(key, now=now)
+        self._signer = Signer(keys, now=now)
         self._now = now
         self._access_seconds = settings.access_token_minutes * 60
         self._session_seconds = settings.session_days * DAY

@@ -132,7 +132,7 @@ class Disclosure(Model):
 
 
 class Usage(Model):
-    """The seconds of audio that a user has had transcribed in a month (``2026-11``, UTC); deleting does not undo them."""
+    """Seconds of audio that a user had transcribed in a month (``2026-11``, UTC); deleting does not undo them."""
 
     key = fields.BigIntField(primary_key=True)
     owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("server.User", on_delete=fields.CASCADE)

@@ -1,0 +1,265 @@
+"""The audit log: what was done, by whom and to what, each entry bound to the one before.
+
+An entry is written in the transaction of what it tells of, so there is none without the other. A moment later it is
+sealed: numbered without gaps, and hashed together with the hash before it (SHA-256). So a row that is changed, missing
+or put in between breaks the chain from there on. Sealing is apart from writing because a chain has one end, and
+every request that is audited would otherwise wait for every other.
+
+Entries hold ids and never a name, an address of e-mail or a text: an account can be erased, and its entries stay.
+"""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from projectw_server.accounts.acting import Actor, actor
+from projectw_server.clock import moment
+from projectw_server.db import Database, Row, Statements, Transaction
+from projectw_shared.accounts import AuditEntry, AuditList
+from projectw_shared.errors import Invalid
+
+BEGINNING = "0" * 64
+"""What the first entry is bound to."""
+
+SEALED_AT_ONCE = 500
+SEALED_EVERY = 1.0
+READ_AT_ONCE = 1000
+
+READS_REMEMBERED = 10_000
+READ_AGAIN_SECONDS = 600.0
+"""How long somebody who reads on in the same transcript is not noted again."""
+
+HEAD_FILE = "audit.head"
+
+
+class Action(StrEnum):
+    """What is noted."""
+
+    LOGGED_IN = "login"
+    LOGIN_FAILED = "login-failed"
+    LOGGED_OUT = "logout"
+    SESSION_REVOKED = "session-revoked"
+    SESSIONS_ENDED = "sessions-ended"
+    TOKEN_STOLEN = "refresh-token-reused"  # noqa: S105  the name of an event
+    SIGNED_UP = "signup"
+    CONFIRMED = "address-confirmed"
+    EMAIL_ASKED = "address-change-asked"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105  the name of an event
+    PASSWORD_FAILED = "password-failed"  # noqa: S105  the name of an event
+    PASSWORD_RESET = "password-reset"  # noqa: S105  the name of an event
+    TOKEN_CREATED = "token-created"  # noqa: S105  the name of an event
+    TOKEN_REVOKED = "token-revoked"  # noqa: S105  the name of an event
+    USER_CREATED = "user-created"
+    USER_CHANGED = "user-changed"
+    USER_DELETED = "user-deleted"
+    USER_ERASED = "user-erased"
+    RUNNER_CREATED = "runner-created"
+    RUNNER_REVOKED = "runner-revoked"
+    RUNNER_CORDONED = "runner-cordoned"
+    RUNNER_UNCORDONED = "runner-uncordoned"
+    RUNNER_DRAINED = "runner-drained"
+    JOB_SUBMITTED = "job-submitted"
+    JOB_DELETED = "job-deleted"
+    TRANSCRIPT_READ = "transcript-read"
+    TRANSCRIPT_EXPORTED = "transcript-exported"
+    RECORDING_READ = "recording-read"
+    DISCLOSED = "transcript-disclosed"
+    KEYS_ROTATED = "keys-rotated"
+    CODE_SHOWN = "code-shown"
+
+
+async def note(
+    statements: Statements,
+    action: Action,
+    object_id: str | None = None,
+    /,
+    *,
+    by: Actor | None = None,
+    **details: Any,
+) -> None:
+    """Write an entry, in the transaction ``statements`` if it is one; who acts is who calls, unless ``by`` is given.
+
+    ``details`` are few and short, and never what a person has written.
+    """
+    who = by or actor()
+    await statements.rows(
+        "INSERT INTO audit (at, actor_kind, actor_id, address, action, object_id, details)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        round(time.time(), 3),
+        who.kind,
+        who.id,
+        who.address,
+        action.value,
+        object_id,
+        msgspec.json.encode(details).decode(),
+    )
+
+
+class Reading:
+    """Notes who reads and exports what, once for somebody who reads on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: OrderedDict[tuple[str | None, str | None, Action, str], float] = OrderedDict()
+
+    async def note(self, action: Action, job_id: str, **details: Any) -> None:
+        """Write that the one who acts reads of the job ``job_id``."""
+        who, now = actor(), time.monotonic()
+        key = (who.id, who.address, action, f"{job_id}{details.get('format', '')}")
+        if now - self._seen.get(key, float("-inf")) < READ_AGAIN_SECONDS:
+            return
+        # First, or requests side by side would each be noted; and taken back if it could not be written.
+        self._seen[key] = now
+        while len(self._seen) > READS_REMEMBERED:
+            self._seen.popitem(last=False)
+        try:
+            await note(self._database, action, job_id, **details)
+        except BaseException:  # raised again: what was not noted is not remembered as if it were
+            self._seen.pop(key, None)
+            raise
+
+
+class Fault(NamedTuple):
+    """Where the chain is broken, and what is wrong there."""
+
+    number: int
+    what: str
+
+
+class Audit:
+    """The log as a whole: seals it, shows it, and tells whether it is whole.
+
+    The last number and hash that were sealed are also kept in ``head``, a file: what is cut off at the end of the
+    table leaves no gap there.
+    """
+
+    def __init__(self, database: Database, head: Path) -> None:
+        self._database = database
+        self._head = head
+
+    async def seal(self) -> None:
+        """Number and hash the entries that have been written since."""
+        while (sealed := await self._database.transaction(_seal)) is not None:
+            count, number, hash = sealed
+            _write_head(self._head, number, hash)
+            if count < SEALED_AT_ONCE:
+                return
+
+    async def entries(self) -> AsyncIterator[Row]:
+        """Yield every sealed entry in its order, then those that wait for it."""
+        after = 0
+        while rows := await self._database.rows(
+            "SELECT * FROM audit WHERE number > $1 ORDER BY number LIMIT $2", after, READ_AT_ONCE
+        ):
+            for row in rows:
+                yield row
+            after = rows[-1]["number"]
+        for row in await self._database.rows("SELECT * FROM audit WHERE number IS NULL ORDER BY key"):
+            yield row
+
+    async def verify(self) -> tuple[int, int, Fault | None]:
+        """Return how many entries are sealed and how many wait, and the first fault there is.
+
+        Every fault after the first would follow from it.
+        """
+        number, hash, waiting = 0, BEGINNING, 0
+        head = _read_head(self._head)
+        async for row in self.entries():
+            if row["number"] is None:
+                waiting += 1
+                continue
+            number += 1
+            if row["number"] != number:
+                return number - 1, waiting, Fault(number, "is missing")
+            if row["hash"] != (hash := hash_of(row, hash)):
+                return number - 1, waiting, Fault(number, "was changed, or comes after one that was")
+            if head is not None and head[0] == number and head[1] != hash:
+                return number - 1, waiting, Fault(number, f"is not the one that {self._head} remembers")
+        if head is not None and head[0] > number:
+            return number, waiting, Fault(number + 1, f"is missing: {self._head} remembers {head[0]} entries")
+        return number, waiting, None
+
+    async def page(
+        self, *, action: str | None, actor_id: str | None, limit: int, cursor: str | None
+    ) -> AuditList:
+        """Return entries, the newest first."""
+        conditions, values = ["TRUE"], list[Any]()
+        for column, value in (("action", action), ("actor_id", actor_id)):
+            if value is not None:
+                values.append(value)
+                conditions.append(f"{column} = ${len(values)}")
+        if cursor is not None:
+            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+                raise Invalid("This cursor is not one of ours; begin again without it")
+            values.append(int(cursor))
+            conditions.append(f"key < ${len(values)}")
+        rows = await self._database.rows(
+            f"SELECT * FROM audit WHERE {' AND '.join(conditions)} ORDER BY key DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
+            *values,
+        )
+        page = rows[:limit]
+        return AuditList([to_entry(row) for row in page], str(page[-1]["key"]) if len(rows) > limit else None)
+
+
+def to_entry(row: Row) -> AuditEntry:
+    """Return the entry of ``row``."""
+    at = moment(row["at"])
+    assert at is not None, "an entry has its time"
+    return AuditEntry(
+        number=row["number"],
+        at=at,
+        actor_kind=row["actor_kind"],
+        actor_id=row["actor_id"],
+        address=row["address"],
+        action=row["action"],
+        object_id=row["object_id"],
+        details=msgspec.json.decode(row["details"]),
+        hash=row["hash"],
+    )
+
+
+def hash_of(row: Row, before: str) -> str:
+    """Return the hash of ``row``, which has its number, after an entry with the hash ``before``."""
+    names = ("number", "at", "actor_kind", "actor_id", "address", "action", "object_id", "details")
+    content = msgspec.json.encode([before, *(row[name] for name in names)])
+    return hashlib.sha256(content).hexdigest()
+
+
+async def _seal(transaction: Transaction) -> tuple[int, int, str] | None:
+    rows = await transaction.rows(
+        f"SELECT * FROM audit WHERE number IS NULL ORDER BY key LIMIT {SEALED_AT_ONCE} FOR UPDATE"  # noqa: S608  a number of ours
+    )
+    if not rows:
+        return None
+    last = await transaction.row(
+        "SELECT number, hash FROM audit WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1"
+    )
+    number, hash = (last["number"], last["hash"]) if last else (0, BEGINNING)
+    sealed: list[list[Any]] = []
+    for row in rows:
+        number += 1
+        hash = hash_of({**row, "number": number}, hash)
+        sealed.append([number, hash, row["key"]])
+    # Two servers at once would give the same number twice, which the table refuses.
+    await transaction.many("UPDATE audit SET number = $1, hash = $2 WHERE key = $3", sealed)
+    return len(sealed), number, hash
+
+
+def _write_head(file: Path, number: int, hash: str) -> None:
+    draft = file.with_name(f".{file.name}.part")
+    draft.write_text(f"{number} {hash}\n", "ascii")
+    draft.replace(file)
+
+
+def _read_head(file: Path) -> tuple[int, str] | None:
+    try:
+        number, hash = file.read_text("ascii").split()
+        return int(number), hash
+    except (FileNotFoundError, ValueError):
+        return None
