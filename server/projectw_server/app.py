@@ -8,6 +8,9 @@ from typing import Any
 
 from quart import Quart
 
+from projectw_server.accounts.api_tokens import ApiTokens
+from projectw_server.accounts.audit import HEAD_FILE, SEALED_EVERY, Audit, Reading
+from projectw_server.accounts.changes import Changes
 from projectw_server.accounts.keys import signing_keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
@@ -15,6 +18,7 @@ from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
 from projectw_server.api import (
     accounts,
+    admin,
     auth,
     events,
     jobs,
@@ -40,12 +44,16 @@ from projectw_server.dispatch.sweeper import CHECKPOINT_EVERY, DELETIONS_EVERY, 
 from projectw_server.events.bus import Bus
 from projectw_server.events.relay import PostgresRelay
 from projectw_server.events.signals import Changed, Missed, NoRelay, Progressed, Signals
+from projectw_server.jobs.administration import AllJobs
+from projectw_server.jobs.disclosures import Disclosures
 from projectw_server.jobs.echo import Echo
 from projectw_server.jobs.feed import Feed
 from projectw_server.jobs.leases import Leases
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.outlook import Outlook
+from projectw_server.jobs.people import People
 from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.quotas import Quotas
 from projectw_server.jobs.service import Jobs
 from projectw_server.jobs.transcripts import Transcripts
 from projectw_server.metrics import Metrics, journal
@@ -53,13 +61,14 @@ from projectw_server.metrics.census import CensusTaker
 from projectw_server.metrics.lag import Lag
 from projectw_server.settings import ServerSettings
 from projectw_server.storage.folder import FolderStore
+from projectw_server.uploads.erasing import CONTINUED_EVERY, Erasing
 from projectw_server.uploads.health import Health
 from projectw_server.uploads.receiving import Receiving
 from projectw_server.uploads.submitting import Submitting
 from projectw_server.uploads.sweeping import Sweeping
 from projectw_shared.errors import ProjectWError
 
-DOORS: tuple[ModuleType, ...] = (auth, accounts, submitting, jobs, events, runners, operations)
+DOORS: tuple[ModuleType, ...] = (auth, accounts, admin, submitting, jobs, events, runners, operations)
 
 
 def create_app(settings: ServerSettings, database: Database, store: FolderStore | None = None) -> Quart:
@@ -111,6 +120,8 @@ def duties(
         "match": services.dispatcher.match(),
         "sweep": every(LEASES_EVERY, sweeper.sweep, "leases"),
         "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
+        "audit": every(SEALED_EVERY, sweeper.if_in_office(services.audit.seal), "audit"),
+        "erasing": every(CONTINUED_EVERY, sweeper.if_in_office(services.erasing.go_on), "erasing"),
         "presence": every(WRITTEN_EVERY, services.fleet.write_presence, "presence"),
         "echo": services.echo.run(),
         "roster": every(REFRESHED_EVERY, services.roster.refresh, "roster"),
@@ -152,7 +163,9 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     )
     passwords = Passwords()
     receiving = Receiving(store, settings)
-    jobs_of_users = Jobs(database, moves, outlook, clock)
+    quotas = Quotas(settings)
+    jobs_of_users = Jobs(database, moves, outlook, clock, quotas)
+    transcripts = Transcripts(database)
     feed = Feed(database, bus, outlook, clock)
     echo = Echo(database, moves, bus, clock)
     roster.on_change.append(echo.show_waiting)
@@ -164,12 +177,20 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
     return Services(
         settings=settings,
         users=Users(database, passwords),
+        people=People(database, quotas),
+        changes=Changes(database, passwords),
+        api_tokens=ApiTokens(database, now=clock.now),
+        audit=Audit(database, settings.home / HEAD_FILE),
+        reading=Reading(database),
         sessions=Sessions(database, settings, signing_keys(settings), passwords, now=clock.now),
         runner_tokens=RunnerTokens(database),
         receiving=receiving,
         submitting=Submitting(receiving, jobs_of_users),
         jobs=jobs_of_users,
-        transcripts=Transcripts(database),
+        transcripts=transcripts,
+        all_jobs=AllJobs(database),
+        disclosures=Disclosures(database, transcripts, allowed=settings.admins_may_read),
+        erasing=Erasing(database, jobs_of_users, receiving),
         feed=feed,
         leases=leases,
         bus=bus,

@@ -38,6 +38,14 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How long a sign-in lasts when it is not used."""
     login_attempts_per_minute: PositiveCount = 300
     """How many sign-ins one address may try."""
+    admins_may_read: bool = False
+    """Whether an admin may read somebody's transcript, with a reason that its owner is told."""
+    quota_audio_seconds: Annotated[float, Meta(ge=0)] | None = None
+    """How many seconds of audio a user may have transcribed in a calendar month (default: without bound)."""
+    quota_bytes: Annotated[int, Meta(ge=0)] | None = None
+    """How many bytes of recordings a user may have stored (default: without bound)."""
+    quota_jobs: Annotated[int, Meta(ge=0)] | None = None
+    """How many jobs of a user may wait at once (default: without bound)."""
     max_upload_bytes: PositiveCount = 50 * GIB
     """The largest recording that is accepted."""
     min_free_bytes: Annotated[int, Meta(ge=0)] = 100 * MIB

@@ -11,6 +11,7 @@
     │   ├── InsufficientScope
     │   ├── NotConfirmed
     │   ├── NotOpen
+    │   ├── PasswordMismatch
     │   └── QuotaExceeded
     ├── NotFound 404
     ├── MethodNotAllowed 405
@@ -96,6 +97,13 @@ class Forbidden(ProjectWError):
 class InsufficientScope(Forbidden):
     code = "insufficient-scope"
     title = "This token may not do that"
+
+
+class PasswordMismatch(Forbidden):
+    """The password that was to be given once more; the sign-in itself is good, so it is no 401."""
+
+    code = "password-mismatch"
+    title = "The password is wrong"
 
 
 class NotConfirmed(Forbidden):

@@ -20,8 +20,10 @@ from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import offers_of
 from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.progress import Progress
+from projectw_server.jobs.quotas import Quotas
 from projectw_server.jobs.service import Jobs, Recording
 from projectw_server.jobs.transcripts import Transcripts
+from projectw_server.settings import ServerSettings
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Assignment, HeldJob, Job, Registration, Result, ResultError
@@ -65,7 +67,7 @@ class Core:
             max_attempts=MAX_ATTEMPTS,
         )
         self.leases = Leases(database, self.moves, self.clock, lease_seconds=LEASE_SECONDS)
-        self.jobs = Jobs(database, self.moves, self.outlook, self.clock)
+        self.jobs = Jobs(database, self.moves, self.outlook, self.clock, Quotas(ServerSettings()))
         self.transcripts = Transcripts(database)
         self.feed = Feed(database, self.bus, self.outlook, self.clock)
         self.presence = Presence(HEARTBEAT_SECONDS)

@@ -57,7 +57,7 @@ def test_people_are_added_and_listed(
 def test_a_runners_token_stands_alone_on_stdout(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(ours(config, "runner", "add", "gpu-1")) == 0
     token = capsys.readouterr().out
-    assert re.fullmatch(r"pwr_[\w-]{43}\n", token)
+    assert re.fullmatch(r"pwr_[0-9A-Za-z]{46}\n", token)
     assert run(ours(config, "runner", "list", "--json")) == 0
     listed = capsys.readouterr().out
     assert json.loads(listed)[0]["name"] == "gpu-1"

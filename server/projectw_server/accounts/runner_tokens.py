@@ -1,18 +1,17 @@
 """The tokens of runners: made by an admin, shown once, kept as hashes."""
 
-import hashlib
-import secrets
 import time
 from dataclasses import dataclass
 
+from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.principals import RunnerIdentity
-from projectw_server.db import Database
+from projectw_server.accounts.secret_tokens import digest, new_token
+from projectw_server.db import Database, Transaction
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import new_id
 from projectw_shared.messages import CreatedRunner
 
 PREFIX = "pwr_"
-RANDOM_BYTES = 32
 MAX_NAME = 200
 
 
@@ -38,22 +37,27 @@ class RunnerTokens:
         name = name.strip()
         if not 1 <= len(name) <= MAX_NAME:
             raise Invalid(f"A runner's name has 1 to {MAX_NAME} characters")
-        token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+        token = new_token(PREFIX)
         runner_id = new_id()
-        await self._database.rows(
-            "INSERT INTO runners (id, name, token_hash, models, cordoned, failures_in_row, draining, created_at)"
-            " VALUES ($1, $2, $3, '[]', FALSE, 0, FALSE, $4)",
-            runner_id,
-            name,
-            _hash(token),
-            time.time(),
-        )
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.rows(
+                "INSERT INTO runners (id, name, token_hash, models, cordoned, failures_in_row, draining, created_at)"
+                " VALUES ($1, $2, $3, '[]', FALSE, 0, FALSE, $4)",
+                runner_id,
+                name,
+                digest(token),
+                time.time(),
+            )
+            await note(transaction, Action.RUNNER_CREATED, runner_id)
+
+        await self._database.transaction(work)
         return CreatedRunner(runner_id, name, token)
 
     async def identify(self, token: str) -> RunnerIdentity | None:
         """Return the runner that ``token`` belongs to."""
         row = await self._database.lookup(
-            "SELECT id, name, failures_in_row FROM runners WHERE token_hash = $1", _hash(token)
+            "SELECT id, name, failures_in_row FROM runners WHERE token_hash = $1", digest(token)
         )
         return RunnerIdentity(**row) if row else None
 
@@ -63,8 +67,3 @@ class RunnerTokens:
             "SELECT id, name, version, created_at, last_seen_at FROM runners ORDER BY id"
         )
         return [KnownRunner(**row) for row in rows]
-
-
-def _hash(token: str) -> str:
-    # Not a password: 256 random bits cannot be guessed, so a fast hash is enough.
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,27 +2,31 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from projectw_server.accounts.acting import actor
+from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.keys import Keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer
-from projectw_server.accounts.users import normalised
+from projectw_server.accounts.users import COLUMNS_OF_CALLER, caller_of, normalised
+from projectw_server.clock import moment
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.settings import ServerSettings
-from projectw_shared.accounts import Tokens
-from projectw_shared.errors import Forbidden, Invalid, Unauthorized, WrongPassword
+from projectw_shared.accounts import SessionInfo, SessionList, Tokens
+from projectw_shared.errors import Forbidden, Invalid, NotFound, PasswordMismatch, Unauthorized, WrongPassword
 from projectw_shared.ids import new_id
 
 DAY = 86_400.0
 
-_IDENTIFY = """
-    SELECT u.id, u.email, u.is_admin, u.created_at
+_IDENTIFY = f"""
+    SELECT {COLUMNS_OF_CALLER}
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = $1 AND s.user_id = $2 AND s.expires_at > $3 AND NOT u.disabled
-"""
+"""  # noqa: S608  columns of ours
 _REFRESH = """
-    UPDATE sessions SET generation = generation + 1, expires_at = $1
+    UPDATE sessions SET generation = generation + 1, expires_at = $1, used_at = $5, address = $6, client = $7
     WHERE id = $2 AND user_id = $3 AND generation = $4 AND expires_at > $5
       AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)
     RETURNING generation
@@ -57,6 +61,7 @@ class Sessions:
         account = await self._account(email)
         stored = None if account is None else account["password_hash"]
         if not await self._passwords.verify(password, stored) or account is None:
+            await note(self._database, Action.LOGIN_FAILED, account["id"] if account else None)
             raise WrongPassword("The e-mail address or the password is wrong")
         if account["disabled"]:
             raise Forbidden("This account is disabled; an admin can enable it again")
@@ -72,39 +77,73 @@ class Sessions:
         claims = self._signer.read(refresh_token, REFRESH)
         if claims is None:
             raise Unauthorized("This refresh token is not valid or has run out; sign in again")
-        now = self._now()
+        now, who = self._now(), actor()
         row = await self._database.row(
-            _REFRESH, now + self._session_seconds, claims.session_id, claims.user_id, claims.generation, now
+            _REFRESH,
+            now + self._session_seconds,
+            claims.session_id,
+            claims.user_id,
+            claims.generation,
+            now,
+            who.address,
+            who.client,
         )
         if row is None:
-            await self._database.rows(
-                "DELETE FROM sessions WHERE id = $1 AND generation > $2", claims.session_id, claims.generation
-            )
+            await self._database.transaction(lambda transaction: _end_stolen(transaction, claims))
             raise Unauthorized("This refresh token was used before, or its sign-in has ended; sign in again")
         return self._tokens(claims._replace(generation=row["generation"]))
 
-    async def is_open(self, person: Person) -> bool:
-        """Tell whether the sign-in that ``person`` came with still stands, for streams that outlast a request."""
-        if person.session_id is None:
-            return False
-        return await self.identify(Claims(person.id, person.session_id)) is not None
+    async def is_open(self, session_id: str, user_id: str) -> bool:
+        """Tell whether a sign-in still stands, for streams that outlast a request."""
+        return await self.identify(Claims(user_id, session_id)) is not None
 
     async def logout(self, session_id: str) -> None:
         """End a sign-in: its tokens are refused from now on."""
-        await self._database.rows("DELETE FROM sessions WHERE id = $1", session_id)
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.rows("DELETE FROM sessions WHERE id = $1 RETURNING id", session_id):
+                await note(transaction, Action.LOGGED_OUT, session_id)
+
+        await self._database.transaction(work)
+
+    async def revoke(self, person: Person, session_id: str) -> None:
+        """End a sign-in of ``person``, which need not be the present one."""
+
+        async def work(transaction: Transaction) -> None:
+            gone = await transaction.rows(
+                "DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id", session_id, person.id
+            )
+            if not gone:
+                raise NotFound("There is no such sign-in")
+            await note(transaction, Action.SESSION_REVOKED, session_id)
+
+        await self._database.transaction(work)
+
+    async def logout_all(self, person: Person) -> None:
+        """End every sign-in of ``person``, the present one too."""
+        await self._database.transaction(lambda transaction: end_sessions(transaction, person.id))
+
+    async def list(self, person: Person) -> SessionList:
+        """Return the sign-ins of ``person`` that stand, those used last first."""
+        rows = await self._database.rows(
+            "SELECT * FROM sessions WHERE user_id = $1 AND expires_at > $2"
+            " ORDER BY coalesce(used_at, created_at) DESC, id DESC",
+            person.id,
+            self._now(),
+        )
+        return SessionList([_shown(row, person) for row in rows])
 
     async def identify(self, claims: Claims) -> Person | None:
         """Return who signed in, or None when that sign-in has ended or the account is disabled."""
         row = await self._database.lookup(_IDENTIFY, claims.session_id, claims.user_id, self._now())
-        if row is None:
-            return None
-        return Person(
-            id=row["id"],
-            email=row["email"],
-            is_admin=bool(row["is_admin"]),
-            created_at=row["created_at"],
-            session_id=claims.session_id,
-        )
+        return None if row is None else caller_of(row, session_id=claims.session_id)
+
+    async def check_password(self, person: Person, password: str) -> None:
+        """Raise PasswordMismatch unless ``password`` is that of ``person``, who changes something that matters."""
+        row = await self._database.row("SELECT password_hash FROM users WHERE id = $1", person.id)
+        if not await self._passwords.verify(password, row["password_hash"] if row else None):
+            await note(self._database, Action.PASSWORD_FAILED, person.id)
+            raise PasswordMismatch("The password is wrong; nothing was changed")
 
     def read(self, access_token: str) -> Claims | None:
         """Return what an access token says, without looking whether its sign-in still stands."""
@@ -134,18 +173,23 @@ class Sessions:
 
     async def _begin(self, user_id: str) -> Tokens:
         claims, now = Claims(user_id, new_id()), self._now()
+        who = replace(actor(), kind="user", id=user_id)
 
         async def work(transaction: Transaction) -> None:
             await transaction.rows(
                 "DELETE FROM sessions WHERE user_id = $1 AND expires_at <= $2", user_id, now
             )
             await transaction.rows(
-                "INSERT INTO sessions (id, user_id, generation, created_at, expires_at) VALUES ($1, $2, 0, $3, $4)",
+                "INSERT INTO sessions (id, user_id, generation, created_at, used_at, expires_at, address, client)"
+                " VALUES ($1, $2, 0, $3, $3, $4, $5, $6)",
                 claims.session_id,
                 user_id,
                 now,
                 now + self._session_seconds,
+                who.address,
+                who.client,
             )
+            await note(transaction, Action.LOGGED_IN, claims.session_id, by=who)
 
         await self._database.transaction(work)
         return self._tokens(claims)
@@ -156,3 +200,35 @@ class Sessions:
             expires_in=int(self._access_seconds),
             refresh_token=self._signer.sign(claims, REFRESH, self._session_seconds),
         )
+
+
+async def end_sessions(transaction: Transaction, user_id: str, *, but: str | None = None) -> None:
+    """End every sign-in of a user, except ``but``."""
+    gone = await transaction.rows(
+        "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING id", user_id, but or ""
+    )
+    await note(transaction, Action.SESSIONS_ENDED, user_id, count=len(gone))
+
+
+async def _end_stolen(transaction: Transaction, claims: Claims) -> None:
+    gone = await transaction.rows(
+        "DELETE FROM sessions WHERE id = $1 AND generation > $2 RETURNING id",
+        claims.session_id,
+        claims.generation,
+    )
+    if gone:
+        await note(transaction, Action.TOKEN_STOLEN, claims.session_id)
+
+
+def _shown(row: Row, person: Person) -> SessionInfo:
+    created_at, expires_at = moment(row["created_at"]), moment(row["expires_at"])
+    assert created_at is not None and expires_at is not None, "a sign-in has a beginning and an end"
+    return SessionInfo(
+        id=row["id"],
+        created_at=created_at,
+        used_at=moment(row["used_at"]) or created_at,
+        expires_at=expires_at,
+        address=row["address"],
+        client=row["client"],
+        current=row["id"] == person.session_id,
+    )

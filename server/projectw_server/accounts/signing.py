@@ -27,7 +27,10 @@ class Claims(NamedTuple):
 
 
 class Signer:
-    """Makes tokens under the key in use, and reads those of former ones. One for one purpose (``aud``) is none for another."""
+    """Makes tokens under the key in use, and reads those of former ones too.
+
+    A token for one purpose (``aud``) is none for another.
+    """
 
     def __init__(self, keys: Keys | bytes, *, now: Callable[[], float] = time.time) -> None:
         self._keys = Keys([Key(keys)]) if isinstance(keys, bytes) else keys

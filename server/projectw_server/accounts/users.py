@@ -4,9 +4,10 @@ import re
 import time
 import unicodedata
 
+from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.passwords import Passwords
-from projectw_server.accounts.principals import Person
-from projectw_server.db import Database, Duplicate, Row
+from projectw_server.accounts.principals import Grant, Person
+from projectw_server.db import Database, Duplicate, Row, Transaction
 from projectw_shared.errors import Conflict, Invalid
 from projectw_shared.ids import new_id
 from projectw_shared.text import safe, shorten
@@ -15,7 +16,10 @@ MAX_EMAIL = 254
 """RFC 5321, 4.5.3.1.3 with RFC 3696's erratum 1690."""
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*")
-_COLUMNS = "id, email, is_admin, disabled, created_at"
+_COLUMNS = "id, email, unconfirmed_email, is_admin, disabled, created_at"
+
+COLUMNS_OF_CALLER = "u.id, u.email, u.unconfirmed_email, u.is_admin, u.created_at"
+"""What is read of the users ``u`` to know a caller; see ``caller_of``."""
 
 
 class Users:
@@ -26,12 +30,16 @@ class Users:
         self._passwords = passwords
 
     async def add(self, email: str, password: str, *, is_admin: bool = False) -> Person:
-        """Make an account; Invalid when address or password cannot be used, Conflict when the address is taken."""
+        """Make an account that needs no confirmation.
+
+        Raises Invalid when address or password cannot be used, Conflict when the address is taken.
+        """
         email = normalised(email)
         password_hash = await self._passwords.hash(password)
         person = Person(new_id(), email, is_admin, time.time())
-        try:
-            await self._database.rows(
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.rows(
                 "INSERT INTO users (id, email, password_hash, is_admin, disabled, created_at)"
                 " VALUES ($1, $2, $3, $4, FALSE, $5)",
                 person.id,
@@ -40,6 +48,10 @@ class Users:
                 is_admin,
                 person.created_at,
             )
+            await note(transaction, Action.USER_CREATED, person.id, is_admin=is_admin)
+
+        try:
+            await self._database.transaction(work)
         except Duplicate as error:
             raise Conflict(f"There is an account with the address {email} already") from error
         return person
@@ -68,13 +80,28 @@ def normalised(email: str) -> str:
     return address
 
 
-def _person(row: Row | None) -> Person | None:
-    if row is None:
-        return None
+def caller_of(
+    row: Row,
+    *,
+    session_id: str | None = None,
+    token_id: str | None = None,
+    grant: Grant = Grant.SIGN_IN,
+) -> Person:
+    """Return whom a row with ``COLUMNS_OF_CALLER`` tells of."""
+    confirmed = row["email"] != row["id"]
     return Person(
         id=row["id"],
-        email=row["email"],
+        email=row["email"] if confirmed else row["unconfirmed_email"] or "",
         is_admin=bool(row["is_admin"]),
         created_at=row["created_at"],
-        disabled=bool(row["disabled"]),
+        session_id=session_id,
+        disabled=bool(row.get("disabled")),
+        confirmed=confirmed,
+        unconfirmed_email=row["unconfirmed_email"],
+        token_id=token_id,
+        grant=grant,
     )
+
+
+def _person(row: Row | None) -> Person | None:
+    return None if row is None else caller_of(row)

@@ -1,6 +1,6 @@
 """Signing in, staying signed in, signing out."""
 
-from projectw_server.accounts.principals import Person
+from projectw_server.accounts.principals import Grant, Person
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
@@ -22,8 +22,14 @@ async def refresh(body: Refresh) -> Tokens:
     return await services().sessions.refresh(body.refresh_token)
 
 
-@doors.door("POST", routes.LOGOUT, Who.USER, status=204)
+@doors.door("POST", routes.LOGOUT, Who.USER, status=204, grant=Grant.SIGN_IN, unconfirmed=True)
 async def logout(person: Person) -> None:
     """End this session: its tokens are refused from now on."""
     assert person.session_id is not None, "a request of a user comes with a session"
     await services().sessions.logout(person.session_id)
+
+
+@doors.door("POST", routes.LOGOUT_ALL, Who.USER, status=204, grant=Grant.SIGN_IN, unconfirmed=True)
+async def logout_all(person: Person) -> None:
+    """End every session of the user, this one too."""
+    await services().sessions.logout_all(person)

@@ -17,6 +17,7 @@ import structlog
 from quart import Blueprint, Response, request
 from quart_rate_limiter import RateLimit, rate_limit
 
+from projectw_server.accounts.principals import Grant
 from projectw_server.api.access import JOB
 from projectw_server.api.admission import Urgency
 from projectw_server.api.identity import Who, admit
@@ -44,8 +45,9 @@ class Door:
     as ``query``, ids in the path by their names. Where ``gives`` is None the answer is 204, or whatever response
     the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON,
     ``headers`` those request headers that mean something here; they are told in the document, the handler reads them.
-    A ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are
-    turned away when the server is busy.
+    ``grant`` is what the caller's credential must grant: by default to read for GET, to write for the rest.
+    ``unconfirmed`` lets in those who have not confirmed their address. A ``tight`` door is one at which passwords or
+    tokens could be guessed. ``urgency`` says how soon its requests are turned away when the server is busy.
     """
 
     method: str
@@ -58,8 +60,15 @@ class Door:
     accepts: tuple[str, ...] = ()
     produces: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    grant: Grant | None = None
+    unconfirmed: bool = False
     tight: bool = False
     urgency: Urgency = Urgency.ORDINARY
+
+    @property
+    def needed(self) -> Grant:
+        """What the caller's credential must grant."""
+        return self.grant or (Grant.READ if self.method == "GET" else Grant.WRITE)
 
 
 class Doors:
@@ -95,7 +104,7 @@ def _view(door: Door, handler: Handler) -> Any:
     async def view(**arguments: Any) -> Response:
         if "id" in arguments and "/jobs/" in door.path:
             about_job(arguments["id"])
-        caller = await admit(door.who)
+        caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
         if door.query is not None:
             arguments["query"] = _read_query(door.query)
         if door.takes is not None:

@@ -1,14 +1,14 @@
 """GET /api/events: live events of the user's own jobs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing
+from functools import partial
 
 from prometheus_client import Gauge
 from quart import Response, request
 
 from projectw_server.accounts.principals import Person
-from projectw_server.accounts.sessions import Sessions
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, holder
 from projectw_server.api.identity import Who
@@ -18,6 +18,9 @@ from projectw_shared.events import KEEP_ALIVE, ServerSentEvent
 doors = Doors("events")
 
 KEEP_ALIVE_SECONDS = 15.0
+
+GOOD_FOR_SECONDS = 1.0
+"""How long nothing is sent without a look whether the sign-in still stands."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -37,7 +40,7 @@ async def stream_events(person: Person) -> Response:
         return Response(b"", headers=HEADERS, content_type="text/event-stream")
     last_seen = request.headers.get("Last-Event-ID")
     source = services().feed.stream(person.id, last_seen)
-    lines = _lines(source, person, services().sessions, holder())
+    lines = _lines(source, partial(services().is_good, person), holder())
     response = Response(
         _counted(lines, services().metrics.streams), headers=HEADERS, content_type="text/event-stream"
     )
@@ -55,13 +58,12 @@ async def _counted(lines: AsyncGenerator[bytes, None], streams: Gauge) -> AsyncI
 
 async def _lines(
     events: AsyncGenerator[ServerSentEvent, None],
-    person: Person,
-    sessions: Sessions,
+    is_good: Callable[[], Awaitable[bool]],
     while_held: Callable[[], AbstractContextManager[None]],
 ) -> AsyncGenerator[bytes, None]:
-    """Encode ``events``, with a comment from time to time, for as long as ``person`` is signed in."""
+    """Encode ``events``, with a comment from time to time, for as long as ``is_good`` says so."""
     clock = asyncio.get_running_loop().time
-    look_at = clock() + KEEP_ALIVE_SECONDS
+    seen_good, look_at = clock(), clock() + KEEP_ALIVE_SECONDS
     waiting: asyncio.Future[ServerSentEvent] | None = None
     try:
         while True:
@@ -70,9 +72,9 @@ async def _lines(
             with while_held():
                 done, _ = await asyncio.wait([waiting], timeout=max(0.0, look_at - clock()))
             if clock() >= look_at:
-                if not await sessions.is_open(person):
+                if not await is_good():
                     return
-                look_at = clock() + KEEP_ALIVE_SECONDS
+                seen_good, look_at = clock(), clock() + KEEP_ALIVE_SECONDS
                 yield KEEP_ALIVE
             if not done:
                 continue
@@ -81,6 +83,10 @@ async def _lines(
             except StopAsyncIteration:
                 return
             waiting = None
+            if clock() - seen_good > GOOD_FOR_SECONDS:
+                if not await is_good():
+                    return
+                seen_good = clock()
             yield event.encode()
     finally:
         if waiting is not None:

@@ -7,12 +7,14 @@ from typing import Any, cast
 from quart import current_app, request
 from quart_auth import AuthUser, QuartAuth
 
-from projectw_server.accounts.principals import Person, RunnerIdentity
+from projectw_server.accounts.acting import actor, become, visitor
+from projectw_server.accounts.api_tokens import PREFIX as API_PREFIX
+from projectw_server.accounts.principals import Grant, Person, RunnerIdentity
 from projectw_server.accounts.runner_tokens import PREFIX as RUNNER_PREFIX
 from projectw_server.accounts.signing import Claims
 from projectw_server.api.access import CALLER
 from projectw_server.api.context import services
-from projectw_shared.errors import Forbidden, Unauthorized
+from projectw_shared.errors import Forbidden, InsufficientScope, NotConfirmed, Unauthorized
 
 Caller = Person | RunnerIdentity
 
@@ -58,7 +60,9 @@ class JwtAuth(QuartAuth):
     def load_bearer(self) -> str | None:
         """Return the ``auth_id`` of the request's token."""
         token = bearer_token()
-        return None if token is None or token.startswith(RUNNER_PREFIX) else self.load_token(token)
+        return (
+            None if token is None or token.startswith((RUNNER_PREFIX, API_PREFIX)) else self.load_token(token)
+        )
 
 
 def _claims(auth_id: str) -> Claims:
@@ -72,12 +76,14 @@ def bearer_token() -> str | None:
     return token.strip() if gap and scheme.lower() == "bearer" else None
 
 
-async def admit(who: Who) -> Caller | None:
-    """Return the caller of the present request if it is one that ``who`` means.
+async def admit(who: Who, grant: Grant = Grant.SIGN_IN, *, unconfirmed: bool = False) -> Caller | None:
+    """Return the caller of the present request if it is one that ``who`` means, with a credential that grants enough.
 
-    None for anyone and for a program with the metrics token. Raises Unauthorized without a valid token, and
-    Forbidden for a valid one of another kind.
+    None for anyone and for a program with the metrics token. ``unconfirmed`` lets in who has not confirmed an address
+    yet. Raises Unauthorized without a valid token, Forbidden for a valid one of another kind, InsufficientScope and
+    NotConfirmed.
     """
+    become(visitor(request.remote_addr, request.headers.get("User-Agent")))
     if who is Who.ANYONE:
         return None
     token = bearer_token()
@@ -92,13 +98,20 @@ async def admit(who: Who) -> Caller | None:
     cast("dict[str, Any]", request.scope)[CALLER] = {
         "runner" if isinstance(caller, RunnerIdentity) else "user": caller.id
     }
+    become(actor().known_as(caller))
     _check_kind(caller, who)
+    if isinstance(caller, Person):
+        _check_grant(caller, grant)
+        if not (caller.confirmed or unconfirmed):
+            raise NotConfirmed("Confirm your e-mail address first: enter the code that was sent to you")
     return caller
 
 
 async def _caller(token: str) -> Caller | None:
     if token.startswith(RUNNER_PREFIX):
         return await services().runner_tokens.identify(token)
+    if token.startswith(API_PREFIX):
+        return await services().api_tokens.identify(token)
     auth: JwtAuth = current_app.extensions[EXTENSION][0]
     user = auth.load_user()
     claims = user.claims if isinstance(user, SignedIn) else None
@@ -113,6 +126,14 @@ def _check_kind(caller: Caller, who: Who) -> None:
         raise Forbidden("This is for runners; make a token with 'projectw-server runner add NAME'")
     elif who in (Who.ADMIN, Who.OPERATOR) and not caller.is_admin:
         raise Forbidden("This is for admins")
+
+
+def _check_grant(caller: Person, grant: Grant) -> None:
+    if caller.grant >= grant:
+        return
+    if grant is Grant.SIGN_IN:
+        raise InsufficientScope("This needs a sign-in with the password; an API token is not enough")
+    raise InsufficientScope("This API token may only read; make one with the scope write")
 
 
 def _is_metrics_token(token: str) -> bool:

@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from quart import Response
 
-from projectw_server.accounts.principals import Person
+from projectw_server.accounts.audit import Action
+from projectw_server.accounts.principals import Grant, Person
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
@@ -45,7 +46,7 @@ class TranscriptQuery(Struct, frozen=True):
 async def list_jobs(person: Person, query: JobQuery) -> JobList:
     """List the user's jobs, newest first."""
     return await services().jobs.page(
-        person, states=_states(query.state), text=query.q, limit=query.limit, cursor=query.cursor
+        person, states=states_of(query.state), text=query.q, limit=query.limit, cursor=query.cursor
     )
 
 
@@ -76,7 +77,10 @@ async def retry_job(person: Person, id: str) -> Job:
 @doors.door("GET", routes.JOB_SEGMENTS, Who.USER, query=SegmentQuery, gives=SegmentList)
 async def get_segments(person: Person, id: str, query: SegmentQuery) -> SegmentList:
     """Return the transcript from segment ``since`` on, also while it grows."""
-    return await services().transcripts.since(person.id, id, query.since)
+    found = await services().transcripts.since(person.id, id, query.since)
+    if found.segments:
+        await services().reading.note(Action.TRANSCRIPT_READ, id)
+    return found
 
 
 @doors.door(
@@ -84,9 +88,9 @@ async def get_segments(person: Person, id: str, query: SegmentQuery) -> SegmentL
 )
 async def get_transcript(person: Person, id: str, query: TranscriptQuery) -> Response:
     """Return the finished transcript in one of the formats."""
-    if query.format not in FORMATS:
-        raise Invalid(f"There is no format {query.format!r}; the formats are {', '.join(FORMATS)}")
+    check_format(query.format)
     text, name = await services().transcripts.render(person.id, id, query.format)
+    await services().reading.note(Action.TRANSCRIPT_EXPORTED, id, format=query.format)
     headers = {"Content-Disposition": disposition(f"{name}.{query.format}")}
     return Response(text, headers=headers, content_type=MEDIA_TYPES[query.format])
 
@@ -96,19 +100,27 @@ async def get_audio(person: Person, id: str) -> Response:
     """Return the recording as it was uploaded, or a range of it."""
     row = await services().jobs.row(person, id)
     recording = await services().receiving.open(id)
+    await services().reading.note(Action.RECORDING_READ, id)
     return await send_recording(
         recording, file_name=row["file_name"], media_type=row["media_type"], sha256=row["sha256"]
     )
 
 
-@doors.door("POST", routes.ESTIMATE, Who.USER, takes=EstimateWish, gives=Estimate)
+@doors.door("POST", routes.ESTIMATE, Who.USER, grant=Grant.READ, takes=EstimateWish, gives=Estimate)
 async def estimate(person: Person, body: EstimateWish) -> Estimate:
     """Say what would become of a recording that is submitted now; nothing is uploaded or kept."""
     services().jobs.check_settings(person, body.settings)
     return await services().estimating.estimate(person, body)
 
 
-def _states(text: str | None) -> list[JobState]:
+def check_format(format: str) -> None:
+    """Refuse a format in which there are no transcripts. Raises Invalid."""
+    if format not in FORMATS:
+        raise Invalid(f"There is no format {format!r}; the formats are {', '.join(FORMATS)}")
+
+
+def states_of(text: str | None) -> list[JobState]:
+    """Return the states that a query names, with commas between. Raises Invalid."""
     if not text:
         return []
     try:

@@ -1,8 +1,10 @@
 """POST /api/jobs: a recording comes as the raw body or in a form, and is stored while it arrives."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -17,7 +19,7 @@ from projectw_server.api.identity import Who
 from projectw_server.uploads.receiving import file_name_of
 from projectw_server.uploads.submitting import Submission
 from projectw_shared import routes
-from projectw_shared.errors import BadRequest, Invalid, ProjectWError, UnsupportedMedia
+from projectw_shared.errors import BadRequest, Invalid, ProjectWError, Unauthorized, UnsupportedMedia
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 from projectw_shared.strict import strict
@@ -25,6 +27,9 @@ from projectw_shared.strict import strict
 doors = Doors("submitting")
 
 MAX_KEY_CHARACTERS = 255
+LOOKED_EVERY_SECONDS = 1.0
+"""How often it is looked whether whoever sends a recording still may."""
+
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 256 * 1024 * 1024
 
@@ -77,6 +82,8 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
     settings = None if query.settings is None else _settings(query.settings)
     if settings is not None:
         jobs.check_settings(person, settings)
+    elif not is_form:
+        settings = await services().changes.defaults(person)
     with submitting.reserve(person, key):
         # Otherwise it is received before it can be compared: what a form says stands in it.
         if key is not None and not is_form and request.content_length is not None:
@@ -87,38 +94,47 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
             if known is not None:
                 await _linger()
                 return known
-        receive = _receive_form if is_form else _receive_raw
+        receive = partial(_receive_form if is_form else _receive_raw, person)
+        if key is None:  # with one it may be a repetition, which needs no room
+            await jobs.check_quota(person, request.content_length or 0)
         return await submitting.submit(person, key, lambda: receive(query, settings))
 
 
-async def _receive_raw(query: SubmitQuery, settings: JobSettings | None) -> Submission:
+async def _receive_raw(person: Person, query: SubmitQuery, settings: JobSettings | None) -> Submission:
     name = file_name_of(query.file_name or "")
     received = await services().receiving.receive(
-        _arriving(), declared=request.content_length, file_name=name
+        _arriving(person), declared=request.content_length, file_name=name
     )
     return Submission(received, name, settings or JobSettings())
 
 
-async def _receive_form(query: SubmitQuery, settings: JobSettings | None) -> Submission:
+async def _receive_form(person: Person, query: SubmitQuery, settings: JobSettings | None) -> Submission:
     receiving = services().receiving
     received, name, written = await receiving.receive_form(
-        _arriving(), content_type=request.headers["Content-Type"], declared=request.content_length
+        _arriving(person), content_type=request.headers["Content-Type"], declared=request.content_length
     )
     try:
         if written is not None:
             settings = _settings(written)
+        elif settings is None:
+            settings = await services().changes.defaults(person)
     except ProjectWError:
         await receiving.discard(received.id)
         raise
     return Submission(received, file_name_of(query.file_name or name), settings or JobSettings())
 
 
-async def _arriving() -> AsyncGenerator[bytes, None]:
-    """Yield the body of the present request, counted."""
-    count = services().metrics.upload_bytes.inc
+async def _arriving(person: Person) -> AsyncGenerator[bytes, None]:
+    """Yield the body of the present request, counted, for as long as ``person`` may send it."""
+    found, looked = services(), time.monotonic()
+    count = found.metrics.upload_bytes.inc
     async with aclosing(unhurried(request.body)) as pieces:
         async for piece in pieces:
             count(len(piece))
+            if time.monotonic() - looked > LOOKED_EVERY_SECONDS:
+                looked = time.monotonic()
+                if not await found.is_good(person):
+                    raise Unauthorized("The sign-in or the token has ended while the recording arrived")
             yield piece
 
 

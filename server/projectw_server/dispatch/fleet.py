@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.principals import RunnerIdentity
 from projectw_server.clock import Clock, moment
 from projectw_server.db import Database, Row, Transaction
@@ -129,7 +130,7 @@ class Fleet:
         reason = (
             f"{row['failures_in_row']} jobs in a row failed here, the last with {safe(result.error.code)}"
         )
-        await self._change(runner.id, cordoned=True, cordon_reason=reason)
+        await self._change(runner.id, Action.RUNNER_CORDONED, cordoned=True, cordon_reason=reason)
         _log.warning("runner cordoned", runner=runner.id, reason=reason)
 
     async def unregister(self, runner: RunnerIdentity, session: str) -> None:
@@ -158,6 +159,7 @@ class Fleet:
             if not await transaction.rows("DELETE FROM runners WHERE id = $1 RETURNING id", runner_id):
                 raise NotFound("There is no such runner")
             await self._leases.let_go(transaction, runner_id, Event.LEASE_EXPIRED)
+            await note(transaction, Action.RUNNER_REVOKED, runner_id)
             self._tell(transaction, runner_id)
 
         await self._database.transaction(work)
@@ -166,14 +168,16 @@ class Fleet:
     async def cordon(self, runner_id: str, *, cordoned: bool) -> RunnerInfo:
         """Give the runner no new jobs, or give it jobs again."""
         if cordoned:
-            return await self._change(runner_id, cordoned=True)
-        return await self._change(runner_id, cordoned=False, cordon_reason=None, failures_in_row=0)
+            return await self._change(runner_id, Action.RUNNER_CORDONED, cordoned=True)
+        return await self._change(
+            runner_id, Action.RUNNER_UNCORDONED, cordoned=False, cordon_reason=None, failures_in_row=0
+        )
 
     async def drain(self, runner_id: str) -> RunnerInfo:
         """Let the runner finish what it holds, unregister and exit."""
-        return await self._change(runner_id, draining=True)
+        return await self._change(runner_id, Action.RUNNER_DRAINED, draining=True)
 
-    async def _change(self, runner_id: str, **columns: Any) -> RunnerInfo:
+    async def _change(self, runner_id: str, action: Action, **columns: Any) -> RunnerInfo:
         assignments = ", ".join(f"{name} = ${n}" for n, name in enumerate(columns, start=2))
 
         async def work(transaction: Transaction) -> RunnerInfo:
@@ -184,6 +188,7 @@ class Fleet:
             )
             if row is None:
                 raise NotFound("There is no such runner")
+            await note(transaction, action, runner_id)
             self._tell(transaction, runner_id)
             held = await transaction.row(
                 "SELECT id FROM jobs WHERE runner_id = $1 AND state IN ('assigned', 'running')", runner_id

@@ -15,6 +15,7 @@ from projectw_server.jobs.claiming import Holder, NotFree, check_free, find_cand
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.order import VirtualTimes
+from projectw_server.jobs.quotas import charge
 from projectw_server.jobs.records import settings_of
 from projectw_server.jobs.renewals import Renewals
 from projectw_server.jobs.transcripts import last_segments, new_of
@@ -139,6 +140,7 @@ class Leases:
             "language": held.language or row["language"],
         }
         now = self._clock.now()
+        await charge(transaction, row, held.duration, now)
         transaction.after_commit.append(
             lambda: self._moves.progress.note(held.id, held.lease, held.progress, now)
         )
@@ -213,6 +215,7 @@ class Leases:
             return
         if result.next != row["segment_count"]:
             raise Gap(f"{row['segment_count']} segments are stored", next=row["segment_count"])
+        await charge(transaction, row, result.duration, self._clock.now())
         await self._moves.move(
             transaction,
             row,

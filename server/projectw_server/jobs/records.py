@@ -28,7 +28,7 @@ def to_job(row: Row, outlook: Outlook, position: int | None, now: float) -> Job:
         eta=_eta(row, state, outlook, now),
         settings=settings_of(row),
         language=row["language"],
-        runner=_runner(row),
+        runner=runner_of(row),
         attempts=row["attempts"],
         error=JobError(row["error_code"], row["error_message"]) if row["error_code"] else None,
         created_at=created_at,
@@ -65,7 +65,8 @@ def _eta(row: Row, state: JobState, outlook: Outlook, now: float) -> float | Non
     return outlook.ends_in(row["id"], now) if state is JobState.QUEUED else None
 
 
-def _runner(row: Row) -> RunnerRef | None:
+def runner_of(row: Row) -> RunnerRef | None:
+    """Return who works or worked on the job."""
     if row["runner_id"] is None:
         return None
     return RunnerRef(row["runner_id"], row["runner_name"], row["runner_version"])

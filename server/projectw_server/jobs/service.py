@@ -1,12 +1,11 @@
 """What a user can do with jobs: submit, look, cancel, try again, delete."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import astuple
 
+from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.principals import Person
 from projectw_server.clock import Clock
 from projectw_server.db import Database, Duplicate, Row, Statements, Transaction, marks
@@ -15,9 +14,10 @@ from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.outlook import Outlook
+from projectw_server.jobs.paging import cursor_at, escaped, position_of
+from projectw_server.jobs.quotas import Quotas
 from projectw_server.jobs.records import settings_of, to_job
-from projectw_shared.errors import Forbidden, Invalid, KeyReused, NotFound
-from projectw_shared.ids import is_id
+from projectw_shared.errors import Forbidden, KeyReused, NotFound, QuotaExceeded, TooManyJobs
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Job, JobList
 
@@ -36,8 +36,11 @@ class Recording:
 class Jobs:
     """The jobs of the users, each seen by its owner only."""
 
-    def __init__(self, database: Database, moves: Moves, outlook: Outlook, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, moves: Moves, outlook: Outlook, clock: Clock, quotas: Quotas
+    ) -> None:
         self._database = database
+        self._quotas = quotas
         self._moves = moves
         self._outlook = outlook
         self._clock = clock
@@ -46,6 +49,10 @@ class Jobs:
         """Refuse settings that only an admin may use."""
         if settings.priority > 0 and not person.is_admin:
             raise Forbidden("A priority above 0 is for admins; yours may be between -10 and 0")
+
+    async def check_quota(self, person: Person, size: int) -> None:
+        """Refuse a recording of ``size`` bytes that ``person`` may not submit, before it is received."""
+        await self._quotas.check(self._database, person.id, size=size)
 
     async def find_submitted(
         self,
@@ -88,7 +95,8 @@ class Jobs:
             return await self._database.transaction(
                 lambda transaction: self._insert(transaction, person, recording, settings, key)
             )
-        except Duplicate:
+        except (Duplicate, QuotaExceeded, TooManyJobs):
+            # What was submitted before does not count twice.
             found = key and await self.find_submitted(
                 person, key, recording.file_name, settings, size=recording.bytes, sha256=recording.sha256
             )
@@ -106,6 +114,7 @@ class Jobs:
     ) -> Job:
         # First, so that two submissions of one user do not get the same place.
         revision = await transaction.next_change(person.id)
+        await self._quotas.check(transaction, person.id, size=recording.bytes)
         place = await find_place(
             transaction, owner_id=person.id, priority=settings.priority, size=recording.bytes
         )
@@ -131,6 +140,7 @@ class Jobs:
             revision,
         )
         assert row is not None
+        await note(transaction, Action.JOB_SUBMITTED, recording.id, bytes=recording.bytes)
         self._moves.tell_queued(transaction, row)
         self._moves.tell_moved(transaction, None, None, row)
         await self._moves.announce(transaction, row)
@@ -160,14 +170,14 @@ class Jobs:
         """Return the jobs of ``person``, newest first: those in ``states``, if any, and named like ``text``."""
         conditions, values = ["owner_id = $1"], [person.id]
         if cursor is not None:
-            values.append(_position_of(cursor))
+            values.append(position_of(cursor))
             conditions.append(f"id < ${len(values)}")
         if states:
             conditions.append(f"state IN ({marks(len(states), first=len(values) + 1)})")
             values += [state.value for state in states]
         if text:
             # SQLite lowers ASCII only: a name with an "Ü" is found as it is written.
-            values += [f"%{_escaped(text)}%", f"%{_escaped(text.lower())}%"]
+            values += [f"%{escaped(text)}%", f"%{escaped(text.lower())}%"]
             conditions.append(
                 f"(file_name LIKE ${len(values) - 1} ESCAPE '\\'"
                 f" OR LOWER(file_name) LIKE ${len(values)} ESCAPE '\\')"
@@ -180,7 +190,7 @@ class Jobs:
         places, now = await positions(self._database, page), self._clock.now()
         return JobList(
             [to_job(row, self._outlook, places.get(row["id"]), now) for row in page],
-            _cursor_at(page[-1]["id"]) if len(rows) > limit else None,
+            cursor_at(page[-1]["id"]) if len(rows) > limit else None,
         )
 
     async def cancel(self, person: Person, job_id: str) -> Job:
@@ -225,20 +235,37 @@ class Jobs:
         """
 
         async def work(transaction: Transaction) -> None:
-            row = await self.row(person, job_id, transaction)
-            revision = await transaction.next_change(person.id)
-            await keep_share(transaction, row)
-            await transaction.rows("DELETE FROM jobs WHERE id = $1", job_id)
-            await transaction.rows(
-                "INSERT INTO deletions (job_id, owner_id, revision, deleted_at) VALUES ($1, $2, $3, $4)",
-                job_id,
-                person.id,
-                revision,
-                self._clock.now(),
-            )
-            self._moves.announce_deleted(transaction, row, revision)
+            await self._remove(transaction, await self.row(person, job_id, transaction))
 
         await self._database.transaction(work)
+
+    async def delete_some(self, owner_id: str, most: int) -> list[str]:
+        """Delete up to ``most`` jobs of a user, and return their ids, whose recordings are the caller's to delete."""
+
+        async def work(transaction: Transaction) -> list[str]:
+            rows = await transaction.rows(
+                "SELECT * FROM jobs WHERE owner_id = $1 ORDER BY id LIMIT $2 FOR UPDATE", owner_id, most
+            )
+            for row in rows:
+                await self._remove(transaction, row)
+            return [row["id"] for row in rows]
+
+        return await self._database.transaction(work)
+
+    async def _remove(self, transaction: Transaction, row: Row) -> None:
+        owner_id, job_id = row["owner_id"], row["id"]
+        revision = await transaction.next_change(owner_id)
+        await keep_share(transaction, row)
+        await transaction.rows("DELETE FROM jobs WHERE id = $1", job_id)
+        await transaction.rows(
+            "INSERT INTO deletions (job_id, owner_id, revision, deleted_at) VALUES ($1, $2, $3, $4)",
+            job_id,
+            owner_id,
+            revision,
+            self._clock.now(),
+        )
+        await note(transaction, Action.JOB_DELETED, job_id)
+        self._moves.announce_deleted(transaction, row, revision)
 
     async def known(self, ids: list[str]) -> set[str]:
         """Return those of ``ids`` that are jobs."""
@@ -258,22 +285,3 @@ class Jobs:
     async def _seen(self, statements: Statements, row: Row) -> Job:
         place = (await positions(statements, [row])).get(row["id"])
         return to_job(row, self._outlook, place, self._clock.now())
-
-
-def _cursor_at(job_id: str) -> str:
-    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
-
-
-def _position_of(cursor: str) -> str:
-    try:
-        job_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        job_id = ""
-    if not is_id(job_id):
-        raise Invalid("This cursor is not one of ours; begin again without it")
-    return job_id
-
-
-def _escaped(text: str) -> str:
-    """Take LIKE's meaning from the characters that have one."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

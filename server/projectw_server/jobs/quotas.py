@@ -1,0 +1,97 @@
+"""What a user may use at most: seconds of audio a month, bytes stored, jobs that wait."""
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+
+from projectw_server.db import Row, Statements, Transaction
+from projectw_server.settings import ServerSettings
+from projectw_shared.accounts import Quota, Usage
+from projectw_shared.errors import QuotaExceeded, TooManyJobs, Unauthorized
+
+_USAGE = """
+    SELECT
+      (SELECT coalesce(sum(audio_seconds), 0) FROM usage WHERE owner_id = $1 AND month = $2) AS audio_seconds,
+      (SELECT coalesce(sum(bytes), 0) FROM jobs WHERE owner_id = $1) AS bytes,
+      (SELECT count(*) FROM jobs WHERE owner_id = $1 AND state = 'queued') AS jobs
+"""
+
+
+class Quotas:
+    """The bounds of everybody (settings) and of single users, and how far each has come."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.of_all = Quota(settings.quota_audio_seconds, settings.quota_bytes, settings.quota_jobs)
+
+    def of(self, stored: str | None) -> Quota:
+        """Return the quota in force for a user whose own is ``stored`` (JSON)."""
+        return self.of_all if stored is None else msgspec.json.decode(stored, type=Quota)
+
+    @staticmethod
+    async def usage(statements: Statements, owner_id: str) -> Usage:
+        """Return what a user uses now."""
+        row = await statements.row(_USAGE, owner_id, month_of(time.time()))
+        assert row is not None, "an aggregate gives a row"
+        return Usage(float(row["audio_seconds"]), int(row["bytes"]), int(row["jobs"]))
+
+    async def check(self, statements: Statements, owner_id: str, *, size: int) -> None:
+        """See that a user may submit ``size`` more bytes.
+
+        In a transaction, with the owner's numbers locked, nothing comes in between. Raises QuotaExceeded and
+        TooManyJobs, and Unauthorized when the account is disabled or gone by now.
+        """
+        row = await statements.lookup("SELECT quota, disabled FROM users WHERE id = $1", owner_id)
+        if row is None or row["disabled"]:
+            raise Unauthorized("This account is disabled, or gone")
+        quota = self.of(row["quota"])
+        if quota == Quota():
+            return
+        _check(quota, await self.usage(statements, owner_id), size)
+
+
+def _check(quota: Quota, usage: Usage, size: int) -> None:
+    if quota.jobs is not None and usage.jobs >= quota.jobs:
+        raise TooManyJobs(
+            f"{usage.jobs} jobs of yours wait, the most that may; submit more as they are taken",
+            limit=quota.jobs,
+            used=usage.jobs,
+        )
+    if quota.bytes is not None and usage.bytes + size > quota.bytes:
+        raise QuotaExceeded(
+            f"Your recordings take {usage.bytes} bytes, and with this one more than the {quota.bytes} that they"
+            " may; delete some, or ask an admin for more",
+            limit=quota.bytes,
+            used=usage.bytes,
+        )
+    if quota.audio_seconds is not None and usage.audio_seconds >= quota.audio_seconds:
+        raise QuotaExceeded(
+            f"You have had {usage.audio_seconds / 3600:.1f} of {quota.audio_seconds / 3600:.1f} hours of audio"
+            f" transcribed this month; there is more from {_next_month()} on, or ask an admin",
+            limit=quota.audio_seconds,
+            used=usage.audio_seconds,
+        )
+
+
+async def charge(transaction: Transaction, row: Row, duration: float | None, now: float) -> None:
+    """Count the audio of the job ``row`` when its length becomes known; a later attempt is not counted again."""
+    if row["duration"] is not None or not duration:
+        return
+    await transaction.rows(
+        "INSERT INTO usage (owner_id, month, audio_seconds) VALUES ($1, $2, $3)"
+        " ON CONFLICT (owner_id, month) DO UPDATE SET audio_seconds = usage.audio_seconds + excluded.audio_seconds",
+        row["owner_id"],
+        month_of(now),
+        duration,
+    )
+
+
+def month_of(at: float) -> str:
+    """Return the month (UTC) of a time, as ``2026-11``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
+
+
+def _next_month() -> str:
+    today = datetime.now(UTC)
+    year, month = (today.year + 1, 1) if today.month == 12 else (today.year, today.month + 1)
+    return f"{year}-{month:02}-01"
