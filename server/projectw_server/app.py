@@ -105,6 +105,7 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
             with suppress(asyncio.CancelledError):
                 await task
         with suppress(ProjectWError):
+            await services.audit.seal()
             await services.sweeper.resign()
 
     return app

@@ -2,22 +2,23 @@
 
 import asyncio
 import sys
-import warnings
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
-from projectw_server import home, logs
+from projectw_server import home
 from projectw_server.accounts.keys import signing_key
-from projectw_server.accounts.passwords import MAX_BYTES, Passwords
+from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.users import Users
 from projectw_server.agreement import bind_folder, mark_folder
 from projectw_server.clock import moment
+from projectw_server.commands.audit import audit_commands
+from projectw_server.commands.context import PROGRAM, ask_password, print_rows, settings_of, with_database
+from projectw_server.commands.doctor import doctor
+from projectw_server.commands.keys import keys_commands
 from projectw_server.db import Database, DatabaseUnusable, open_database
 from projectw_server.db.moving import NotMoved, move
 from projectw_server.db.opening import check_url, sqlite_file
@@ -28,8 +29,6 @@ from projectw_shared.config import SECTIONS, ConfigError, Mistake, load, schema
 from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
 from projectw_shared.text import safe
-
-PROGRAM = "projectw-server"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +76,7 @@ def serve(config: Path | None, host: str | None, port: int | None, data_dir: Pat
     # Imported here: the web framework takes half a second, which 'user list' need not wait for.
     from projectw_server import serving
 
-    settings = _settings(config, host=host, port=port, data_dir=data_dir)
+    settings = settings_of(config, host=host, port=port, data_dir=data_dir)
 
     def announce(line: str) -> None:
         if settings.log_format == "json":
@@ -108,7 +107,7 @@ def migrate(config: Path | None) -> None:
     async def work(_database: Database) -> None:
         click.echo("The database is up to date.", err=True)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @group.command("migrate-database")
@@ -119,7 +118,7 @@ def migrate_database(config: Path | None, url: str) -> None:
 
     The server must be stopped. The file and the recordings stay as they are; afterwards set database_url.
     """
-    settings = _settings(config)
+    settings = settings_of(config)
     if not settings.database.startswith("sqlite"):
         raise click.UsageError("the configuration names no SQLite database that could be moved")
     check_url(url)
@@ -166,7 +165,7 @@ def user() -> None:
 @click.pass_obj
 def add_user(config: Path | None, email: str, admin: bool, password_stdin: bool) -> None:
     """Make an account for EMAIL, also while the server runs."""
-    password = _password(password_stdin)
+    password = ask_password(password_stdin)
 
     async def work(database: Database) -> None:
         passwords = Passwords(workers=1)
@@ -176,7 +175,7 @@ def add_user(config: Path | None, email: str, admin: bool, password_stdin: bool)
             passwords.close()
         click.echo(f"Added {'the admin ' if admin else ''}{safe(person.email)}.", err=True)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @user.command("list")
@@ -199,9 +198,9 @@ def list_users(config: Path | None, as_json: bool) -> None:
             }
             for person in people
         ]
-        _print(rows, as_json)
+        print_rows(rows, as_json)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @group.group()
@@ -220,7 +219,7 @@ def add_runner(config: Path | None, name: str) -> None:
         click.echo(created.token)
         click.echo("Keep this token now: it is not shown again, and only its hash is stored.", err=True)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @runner.command("list")
@@ -240,9 +239,9 @@ def list_runners(config: Path | None, as_json: bool) -> None:
             }
             for known in await RunnerTokens(database).list()
         ]
-        _print(rows, as_json)
+        print_rows(rows, as_json)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @runner.command("remove")
@@ -250,7 +249,7 @@ def list_runners(config: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def remove_runner(config: Path | None, runner_id: str) -> None:
     """Revoke the token of the runner ID, which 'runner list' shows; what it holds is queued again."""
-    settings = _settings(config)
+    settings = settings_of(config)
 
     async def work(database: Database) -> None:
         # Imported here: the web framework, which only this and serving need.
@@ -262,7 +261,7 @@ def remove_runner(config: Path | None, runner_id: str) -> None:
         await services.relay.send()
         click.echo("Removed. Its token is refused from its next call on.", err=True)
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @group.group("config")
@@ -301,60 +300,5 @@ def show_schema() -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-def _settings(config: Path | None, **overrides: Any) -> ServerSettings:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        settings = with_secrets(load("server", ServerSettings, config=config, overrides=overrides).settings)
-    logs.set_up(settings.log_level, settings.log_format)
-    for warning in caught:
-        click.echo(f"{PROGRAM}: {safe(str(warning.message))}", err=True)
-    return settings
-
-
-def _with_database(config: Path | None, work: Callable[[Database], Awaitable[None]]) -> None:
-    settings = _settings(config)
-    home.prepare(settings.home)
-
-    async def whole() -> None:
-        async with open_database(settings.database) as database:
-            await work(database)
-
-    asyncio.run(whole())
-
-
-def _password(from_stdin: bool) -> str:
-    if not from_stdin:
-        if not sys.stdin.isatty():
-            raise click.UsageError("there is no terminal to ask for the password: use --password-stdin")
-        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        return password
-    # One line, and no more than could be right: a wrong file on standard input must not fill the memory.
-    line = sys.stdin.buffer.readline(2 * MAX_BYTES).rstrip(b"\r\n")
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise click.UsageError("The password on standard input is not UTF-8.") from error
-
-
-def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(msgspec.json.encode(rows).decode())
-        return
-    table = (
-        [[name.upper() for name in rows[0]], *([_cell(each) for each in row.values()] for row in rows)]
-        if rows
-        else []
-    )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    return safe(str(value))
+for each in (audit_commands, keys_commands, doctor):
+    group.add_command(each)

@@ -44,7 +44,13 @@ def test_no_two_doors_are_the_same() -> None:
 
 
 def test_the_doors_at_which_passwords_and_tokens_are_guessed_are_tight() -> None:
-    assert {door.path for door in DECLARED if door.tight} == {routes.LOGIN, routes.REFRESH}
+    assert {(door.method, door.path) for door in DECLARED if door.tight} == {
+        ("POST", routes.LOGIN),
+        ("POST", routes.REFRESH),
+        ("DELETE", routes.ME),
+        ("POST", routes.MY_PASSWORD),
+        ("POST", routes.MY_EMAIL),
+    }
 
 
 def test_what_anyone_may_call_is_this_and_nothing_else() -> None:
@@ -99,7 +105,7 @@ async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
 async def test_a_method_that_a_route_does_not_know_is_405_with_those_it_knows(
     client: Client, door: Door
 ) -> None:
-    answer = await client.open(path(door), method="PATCH")
+    answer = await client.open(path(door), method="COPY")
     assert answer.status_code == 405
     assert door.method in answer.headers["Allow"]
     assert answer.content_type == "application/problem+json"

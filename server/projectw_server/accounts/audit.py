@@ -132,6 +132,15 @@ class Fault(NamedTuple):
     what: str
 
 
+class Verdict(NamedTuple):
+    """The number and the hash of the last entry that is in order, how many wait to be sealed, and what is wrong."""
+
+    number: int
+    hash: str
+    waiting: int
+    fault: Fault | None
+
+
 class Audit:
     """The log as a whole: seals it, shows it, and tells whether it is whole.
 
@@ -163,27 +172,23 @@ class Audit:
         for row in await self._database.rows("SELECT * FROM audit WHERE number IS NULL ORDER BY key"):
             yield row
 
-    async def verify(self) -> tuple[int, int, Fault | None]:
-        """Return how many entries are sealed and how many wait, and the first fault there is.
+    async def verify(self, expected: tuple[int, str] | None = None) -> Verdict:
+        """Go through the chain from its beginning to the first fault: every later one would follow from it.
 
-        Every fault after the first would follow from it.
+        ``expected`` is the number and the hash of an entry that is known to be there.
         """
+        known = dict(each for each in (_read_head(self._head), expected) if each is not None)
         number, hash, waiting = 0, BEGINNING, 0
-        head = _read_head(self._head)
         async for row in self.entries():
             if row["number"] is None:
                 waiting += 1
                 continue
-            number += 1
-            if row["number"] != number:
-                return number - 1, waiting, Fault(number, "is missing")
-            if row["hash"] != (hash := hash_of(row, hash)):
-                return number - 1, waiting, Fault(number, "was changed, or comes after one that was")
-            if head is not None and head[0] == number and head[1] != hash:
-                return number - 1, waiting, Fault(number, f"is not the one that {self._head} remembers")
-        if head is not None and head[0] > number:
-            return number, waiting, Fault(number + 1, f"is missing: {self._head} remembers {head[0]} entries")
-        return number, waiting, None
+            if (what := _fault(row, number + 1, before := hash, known)) is not None:
+                return Verdict(number, before, waiting, Fault(number + 1, what))
+            number, hash = row["number"], row["hash"]
+        if (most := max(known, default=0)) > number:
+            return Verdict(number, hash, waiting, Fault(number + 1, f"is missing; there were {most}"))
+        return Verdict(number, hash, waiting, None)
 
     async def page(
         self, *, action: str | None, actor_id: str | None, limit: int, cursor: str | None
@@ -229,6 +234,16 @@ def hash_of(row: Row, before: str) -> str:
     names = ("number", "at", "actor_kind", "actor_id", "address", "action", "object_id", "details")
     content = msgspec.json.encode([before, *(row[name] for name in names)])
     return hashlib.sha256(content).hexdigest()
+
+
+def _fault(row: Row, number: int, before: str, known: dict[int, str]) -> str | None:
+    if row["number"] != number:
+        return "is missing"
+    if row["hash"] != hash_of(row, before):
+        return "was changed, or comes after one that was"
+    if known.get(number, row["hash"]) != row["hash"]:
+        return "is another than it was: the log was written anew"
+    return None
 
 
 async def _seal(transaction: Transaction) -> tuple[int, int, str] | None:

@@ -35,19 +35,24 @@ class Quotas:
         assert row is not None, "an aggregate gives a row"
         return Usage(float(row["audio_seconds"]), int(row["bytes"]), int(row["jobs"]))
 
-    async def check(self, statements: Statements, owner_id: str, *, size: int) -> None:
-        """See that a user may submit ``size`` more bytes.
+    async def admit(self, statements: Statements, owner_id: str) -> Quota:
+        """Return the quota of a user who submits something, and in a transaction keep the account until its end.
 
-        In a transaction, with the owner's numbers locked, nothing comes in between. Raises QuotaExceeded and
-        TooManyJobs, and Unauthorized when the account is disabled or gone by now.
+        Raises Unauthorized when it is disabled, or gone, by now.
         """
-        row = await statements.lookup("SELECT quota, disabled FROM users WHERE id = $1", owner_id)
+        row = await statements.row("SELECT quota, disabled FROM users WHERE id = $1 FOR SHARE", owner_id)
         if row is None or row["disabled"]:
             raise Unauthorized("This account is disabled, or gone")
-        quota = self.of(row["quota"])
-        if quota == Quota():
-            return
-        _check(quota, await self.usage(statements, owner_id), size)
+        return self.of(row["quota"])
+
+    async def check(self, statements: Statements, owner_id: str, quota: Quota, *, size: int) -> None:
+        """See that a user with ``quota`` may submit ``size`` more bytes.
+
+        In a transaction that has taken a change number of the user nothing comes in between. Raises QuotaExceeded
+        and TooManyJobs.
+        """
+        if quota != Quota():
+            _check(quota, await self.usage(statements, owner_id), size)
 
 
 def _check(quota: Quota, usage: Usage, size: int) -> None:

@@ -52,7 +52,8 @@ class Jobs:
 
     async def check_quota(self, person: Person, size: int) -> None:
         """Refuse a recording of ``size`` bytes that ``person`` may not submit, before it is received."""
-        await self._quotas.check(self._database, person.id, size=size)
+        quota = await self._quotas.admit(self._database, person.id)
+        await self._quotas.check(self._database, person.id, quota, size=size)
 
     async def find_submitted(
         self,
@@ -112,9 +113,10 @@ class Jobs:
         settings: JobSettings,
         key: str | None,
     ) -> Job:
-        # First, so that two submissions of one user do not get the same place.
+        quota = await self._quotas.admit(transaction, person.id)
+        # Before the rest, so that two submissions of one user do not get the same place.
         revision = await transaction.next_change(person.id)
-        await self._quotas.check(transaction, person.id, size=recording.bytes)
+        await self._quotas.check(transaction, person.id, quota, size=recording.bytes)
         place = await find_place(
             transaction, owner_id=person.id, priority=settings.priority, size=recording.bytes
         )

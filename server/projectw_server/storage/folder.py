@@ -99,6 +99,11 @@ class FolderStore:
         for path in await self.run(_children, self._incoming):
             await self.run(_remove_old, path, written_before)
 
+    async def incoming(self) -> tuple[int, float | None]:
+        """Return how many uploads lie half received, and when the one that rests longest was written to (seconds)."""
+        times = [time for path in await self.run(_children, self._incoming) if (time := _written(path))]
+        return len(times), min(times, default=None)
+
     def write_out(self, file: int, data: bytes) -> None:
         """Write all of ``data`` to the open ``file``: the one place where a recording reaches the disk."""
         rest = memoryview(data)
@@ -258,6 +263,13 @@ def _probe(path: Path) -> None:
     finally:
         os.close(file)
         path.unlink()
+
+
+def _written(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # complete by now, or given up
+        return None
 
 
 def _remove_old(path: Path, written_before: float) -> None:

@@ -6,7 +6,8 @@ away in that moment, and from deletions whose file could not be removed.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from math import inf
 
 import structlog
 
@@ -63,6 +64,14 @@ class Sweeping:
             for start in range(0, len(ids), BATCH):
                 removed += await self._sweep_batch(ids[start : start + BATCH])
         return removed
+
+    async def orphans(self) -> AsyncIterator[str]:
+        """Yield every recording that belongs to no job, however old; removes nothing."""
+        async for ids in self._store.ids(written_before=inf):
+            for start in range(0, len(ids), BATCH):
+                some = ids[start : start + BATCH]
+                for id in sorted(set(some) - await self._known(some)):
+                    yield id
 
     async def _sweep_batch(self, ids: list[str]) -> int:
         orphans = sorted(set(ids) - await self._known(ids))
