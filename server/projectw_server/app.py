@@ -11,10 +11,18 @@ from quart import Quart
 from projectw_server.accounts.api_tokens import ApiTokens
 from projectw_server.accounts.audit import HEAD_FILE, SEALED_EVERY, Audit, Reading
 from projectw_server.accounts.changes import Changes
+from projectw_server.accounts.confirming import PENDING_EVERY, Confirming
+from projectw_server.accounts.domains import check_domains
 from projectw_server.accounts.keys import signing_keys
+from projectw_server.accounts.mail.drafting import Drafting
+from projectw_server.accounts.mail.due import Due
+from projectw_server.accounts.mail.letters import Letters
+from projectw_server.accounts.mail.room import MailRoom
+from projectw_server.accounts.mail.transport import transport_of
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
+from projectw_server.accounts.strength import Strength
 from projectw_server.accounts.users import Users
 from projectw_server.api import (
     accounts,
@@ -123,6 +131,8 @@ def duties(
         "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
         "audit": every(SEALED_EVERY, sweeper.if_in_office(services.audit.seal), "audit"),
         "erasing": every(CONTINUED_EVERY, sweeper.if_in_office(services.erasing.go_on), "erasing"),
+        "mail": services.mail_room.run(),
+        "pending": every(PENDING_EVERY, sweeper.if_in_office(services.confirming.forget_old), "pending"),
         "presence": every(WRITTEN_EVERY, services.fleet.write_presence, "presence"),
         "echo": services.echo.run(),
         "roster": every(REFRESHED_EVERY, services.roster.refresh, "roster"),
@@ -141,6 +151,7 @@ def duties(
 
 def assemble(settings: ServerSettings, database: Database, store: FolderStore) -> Services:
     """Return the services over ``database`` and ``store``, wired to one another."""
+    check_domains(settings)
     clock, bus, outlook = Clock(), Bus(), Outlook(Progress())
     relay = PostgresRelay(database.connect) if database.connect else NoRelay()
     signals = Signals(relay)
@@ -162,7 +173,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         lease_seconds=settings.lease_seconds,
         max_failures_in_row=settings.max_failures_in_row,
     )
-    passwords = Passwords()
+    passwords, strength = Passwords(), Strength(settings.min_password_strength)
     receiving = Receiving(store, settings)
     quotas = Quotas(settings)
     jobs_of_users = Jobs(database, moves, outlook, clock, quotas)
@@ -179,7 +190,9 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         settings=settings,
         users=Users(database, passwords),
         people=People(database, quotas),
-        changes=Changes(database, passwords),
+        changes=Changes(database, passwords, strength),
+        confirming=Confirming(database, settings, passwords, strength),
+        mail_room=mail_room(settings, database),
         api_tokens=ApiTokens(database, now=clock.now),
         audit=Audit(database, settings.home / HEAD_FILE),
         reading=Reading(database),
@@ -214,3 +227,10 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
             lag=lag.now,
         ),
     )
+
+
+def mail_room(settings: ServerSettings, database: Database) -> MailRoom:
+    """Return the room that sends mails as ``settings`` say. Raises ConfigError."""
+    transport = transport_of(settings)
+    letters = None if transport is None else Letters(transport.sender, settings.name, settings.public_url)
+    return MailRoom(Due(database), Drafting(database), letters, transport)

@@ -9,9 +9,13 @@ import click
 import msgspec
 
 from projectw_server import home
+from projectw_server.accounts.domains import check_domains
+from projectw_server.accounts.issuing import show_code
 from projectw_server.accounts.keys import signing_key
+from projectw_server.accounts.outbox import Purpose
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.runner_tokens import RunnerTokens
+from projectw_server.accounts.strength import GOOD, weakness_of
 from projectw_server.accounts.users import Users
 from projectw_server.agreement import bind_folder, mark_folder
 from projectw_server.clock import moment
@@ -174,6 +178,8 @@ def add_user(config: Path | None, email: str, admin: bool, password_stdin: bool)
         finally:
             passwords.close()
         click.echo(f"Added {'the admin ' if admin else ''}{safe(person.email)}.", err=True)
+        if (weakness := weakness_of(password, email, GOOD)) is not None:
+            click.echo(f"Note that the password would be guessed: {weakness}.", err=True)
 
     with_database(config, work)
 
@@ -199,6 +205,26 @@ def list_users(config: Path | None, as_json: bool) -> None:
             for person in people
         ]
         print_rows(rows, as_json)
+
+    with_database(config, work)
+
+
+@user.command("code")
+@click.argument("email")
+@click.option(
+    "--purpose",
+    type=click.Choice([Purpose.CONFIRM.value, Purpose.RESET.value]),
+    default=Purpose.CONFIRM.value,
+    show_default=True,
+    help="Confirm the address, or set a new password.",
+)
+@click.pass_obj
+def show_user_code(config: Path | None, email: str, purpose: str) -> None:
+    """Print a new code for EMAIL, alone on standard output, as a mail would bring it; older ones open nothing."""
+
+    async def work(database: Database) -> None:
+        click.echo(await show_code(database, email, Purpose(purpose)))
+        click.echo(f"Good for {'one hour' if purpose == Purpose.RESET else '24 hours'}, once.", err=True)
 
     with_database(config, work)
 
@@ -278,6 +304,10 @@ def check_configuration(config: Path | None) -> None:
     looks: list[Callable[[], object]] = [lambda: with_secrets(settings), lambda: check_url(settings.database)]
     if settings.signing_key is not None or settings.signing_key_file is not None:
         looks.append(lambda: signing_key(settings))
+    # Imported here: what speaks to mail servers, which only this and serving need.
+    from projectw_server.accounts.mail.transport import transport_of
+
+    looks += [lambda: check_domains(settings), lambda: transport_of(with_secrets(settings))]
     mistakes: list[Mistake] = []
     for look in looks:
         try:

@@ -24,6 +24,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """The port to listen on; 0 takes any free one."""
+    public_url: str | None = None
+    """The address by which people reach this server (default: none is known)."""
     data_dir: Path | None = None
     """Where the database, the recordings and the generated key live (default: the user's data directory)."""
     database_url: str | None = None
@@ -46,6 +48,28 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How many bytes of recordings a user may have stored (default: without bound)."""
     quota_jobs: Annotated[int, Meta(ge=0)] | None = None
     """How many jobs of a user may wait at once (default: without bound)."""
+    signup: Literal["closed", "open"] = "closed"
+    """Whether people may make accounts themselves; closed, only the operator and admins make them."""
+    allowed_email_domains: list[str] = []
+    """The domains whose addresses may sign up, each exactly as written and without its subdomains (none: every one)."""
+    min_password_strength: Annotated[int, Meta(ge=0, le=4)] = 3
+    """How hard to guess a password must be, on zxcvbn's scale."""
+    smtp_host: str | None = None
+    """The mail server that sends our mails; without one 'projectw-server user code' shows the codes."""
+    smtp_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Its port (default: 587 for starttls, 465 for tls, 25 for plain)."""
+    smtp_security: Literal["starttls", "tls", "plain"] = "starttls"
+    """How the connection to it is encrypted; plain is for a mail server on this machine alone."""
+    smtp_user: str | None = None
+    """Whom to sign in there as."""
+    smtp_password: str | None = None
+    """The password of smtp_user."""
+    smtp_password_file: Path | None = None
+    """A file that holds smtp_password."""
+    smtp_ca_file: Path | None = None
+    """A PEM file with the certificate authority of the mail server, when the system does not know it."""
+    mail_from: str | None = None
+    """Whom our mails are from; needed with smtp_host."""
     max_upload_bytes: PositiveCount = 50 * GIB
     """The largest recording that is accepted."""
     min_free_bytes: Annotated[int, Meta(ge=0)] = 100 * MIB

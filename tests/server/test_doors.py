@@ -50,6 +50,11 @@ def test_the_doors_at_which_passwords_and_tokens_are_guessed_are_tight() -> None
         ("DELETE", routes.ME),
         ("POST", routes.MY_PASSWORD),
         ("POST", routes.MY_EMAIL),
+        ("POST", routes.SIGNUP),
+        ("POST", routes.ACTIVATE),
+        ("POST", routes.ACTIVATE_RESEND),
+        ("POST", routes.PASSWORD_RESET),
+        ("POST", routes.PASSWORD_RESET_CONFIRM),
     }
 
 
@@ -62,6 +67,10 @@ def test_what_anyone_may_call_is_this_and_nothing_else() -> None:
         routes.DOCS,
         routes.LOGIN,
         routes.REFRESH,
+        routes.SIGNUP,
+        routes.ACTIVATE,
+        routes.PASSWORD_RESET,
+        routes.PASSWORD_RESET_CONFIRM,
     }
 
 

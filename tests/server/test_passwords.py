@@ -1,6 +1,7 @@
 """Passwords: their parameters, their bounds, and what the time of a failed check must not tell."""
 
 import asyncio
+import os
 import threading
 
 import argon2
@@ -8,6 +9,7 @@ import pytest
 
 from projectw_server.accounts import passwords as module
 from projectw_server.accounts.passwords import NOBODY, Passwords
+from projectw_server.accounts.threads import YIELDING, spare_cores
 from projectw_shared.errors import Invalid, Unavailable
 
 
@@ -113,6 +115,35 @@ async def test_a_caller_that_leaves_gives_its_place_back(monkeypatch: pytest.Mon
     await asyncio.sleep(0)
     held.go.set()
     assert await asyncio.gather(running, held_place) == [True, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="there are no priorities here")
+async def test_passwords_are_hashed_by_threads_that_let_others_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    priorities: list[int] = []
+
+    def look(*_: object) -> bool:
+        priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return True
+
+    monkeypatch.setattr(Passwords, "_matches", look)
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await Passwords(workers=1).verify("x", NOBODY)
+    assert priorities == [max(here, YIELDING)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here, "the event loop keeps its own"
+
+
+async def test_a_core_is_left_to_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, workers in ((1, 1), (2, 1), (8, 7)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert spare_cores() == workers
+
+
+async def test_closed_passwords_say_that_the_server_stops(passwords: Passwords) -> None:
+    passwords.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await passwords.verify("x", NOBODY)
 
 
 async def test_the_event_loop_goes_on_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

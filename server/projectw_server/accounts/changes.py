@@ -10,6 +10,7 @@ from projectw_server.accounts.outbox import Purpose, post
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.sessions import end_sessions
+from projectw_server.accounts.strength import Strength
 from projectw_server.accounts.users import normalised
 from projectw_server.db import Database, Row, Transaction
 from projectw_shared.accounts import UserChange
@@ -20,12 +21,17 @@ from projectw_shared.jobs import JobSettings
 class Changes:
     """Changes accounts; each change that lets somebody else in, or keeps him out, ends the sign-ins before it."""
 
-    def __init__(self, database: Database, passwords: Passwords) -> None:
+    def __init__(self, database: Database, passwords: Passwords, strength: Strength) -> None:
         self._database = database
         self._passwords = passwords
+        self._strength = strength
 
     async def password(self, person: Person, new_password: str) -> None:
-        """Give ``person``, whose present password was checked, another; every other sign-in ends."""
+        """Give ``person``, whose present password was checked, another; every other sign-in ends.
+
+        Raises Invalid and WeakPassword.
+        """
+        await self._strength.check(new_password, person.email)
         hashed = await self._passwords.hash(new_password)
 
         async def work(transaction: Transaction) -> None:

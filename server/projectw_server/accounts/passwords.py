@@ -1,19 +1,12 @@
 """Passwords: Argon2id, computed beside the event loop and never more of it at once than the machine can bear."""
 
-import asyncio
-import os
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore
-from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
 
-from projectw_shared.errors import Invalid, Unavailable
-
-T = TypeVar("T")
+from projectw_server.accounts.threads import Threads, spare_cores
+from projectw_shared.errors import Invalid
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 1024
@@ -34,22 +27,18 @@ class Passwords:
     """Hashes and checks passwords in threads; argon2 lets go of the interpreter's lock meanwhile."""
 
     def __init__(self, *, workers: int | None = None, waiting: int | None = None) -> None:
-        workers = workers or len(os.sched_getaffinity(0))
+        workers = workers or spare_cores()
         waiting = WAITING_PER_WORKER * workers if waiting is None else waiting
         self._hasher = PasswordHasher(
             time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, type=Type.ID
         )
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
-        self._room = BoundedSemaphore(workers + waiting)
+        self._threads = Threads("passwords", workers=workers, waiting=waiting, yielding=True)
 
     async def hash(self, password: str) -> str:
         """Return the hash to store; Invalid when the password is too short or too long."""
+        check_length(password)
         secret = _canonical(password)
-        if len(password) < MIN_CHARACTERS or len(secret) > MAX_BYTES:
-            raise Invalid(
-                f"A password has at least {MIN_CHARACTERS} characters and at most {MAX_BYTES} bytes in UTF-8"
-            )
-        return await self._beside(lambda: self._hasher.hash(secret))
+        return await self._threads.run(lambda: self._hasher.hash(secret))
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether ``password`` belongs to the hash ``stored``; None stands for an account that is not there.
@@ -59,7 +48,7 @@ class Passwords:
         secret = _canonical(password)
         if len(secret) > MAX_BYTES:  # no account has such a password, so this tells nothing of any
             return False
-        is_right = await self._beside(lambda: self._matches(secret, stored or NOBODY))
+        is_right = await self._threads.run(lambda: self._matches(secret, stored or NOBODY))
         return is_right and stored is not None
 
     def needs_rehash(self, stored: str) -> bool:
@@ -68,7 +57,7 @@ class Passwords:
 
     def close(self) -> None:
         """Let the threads end, and drop what still waits."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _matches(self, secret: bytes, stored: str) -> bool:
         try:
@@ -76,13 +65,13 @@ class Passwords:
         except VerifyMismatchError:
             return False
 
-    async def _beside(self, work: Callable[[], T]) -> T:
-        if not self._room.acquire(blocking=False):
-            raise Unavailable("Too many people are signing in at this moment; try again", retry_after=1)
-        future: Future[T] = self._pool.submit(work)
-        # Not in a finally: a cancelled caller leaves, and its password still occupies a worker.
-        future.add_done_callback(lambda _: self._room.release())
-        return await asyncio.wrap_future(future)
+
+def check_length(password: str) -> None:
+    """Raise Invalid when ``password`` is too short or too long to be one."""
+    if len(password) < MIN_CHARACTERS or len(_canonical(password)) > MAX_BYTES:
+        raise Invalid(
+            f"A password has at least {MIN_CHARACTERS} characters and at most {MAX_BYTES} bytes in UTF-8"
+        )
 
 
 def _canonical(password: str) -> bytes:

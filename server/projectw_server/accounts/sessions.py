@@ -6,16 +6,18 @@ from dataclasses import replace
 
 from projectw_server.accounts.acting import actor
 from projectw_server.accounts.audit import Action, note
+from projectw_server.accounts.entrance import Entrance
 from projectw_server.accounts.keys import Keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.signing import ACCESS, REFRESH, Claims, Signer
-from projectw_server.accounts.users import COLUMNS_OF_CALLER, caller_of, normalised
+from projectw_server.accounts.throttle import Throttle
+from projectw_server.accounts.users import COLUMNS_OF_CALLER, caller_of
 from projectw_server.clock import moment
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.settings import ServerSettings
 from projectw_shared.accounts import SessionInfo, SessionList, Tokens
-from projectw_shared.errors import Forbidden, Invalid, NotFound, PasswordMismatch, Unauthorized, WrongPassword
+from projectw_shared.errors import NotFound, Unauthorized
 from projectw_shared.ids import new_id
 
 DAY = 86_400.0
@@ -44,9 +46,12 @@ class Sessions:
         passwords: Passwords,
         *,
         now: Callable[[], float] = time.time,
+        throttle: Throttle | None = None,
     ) -> None:
         self._database = database
-        self._passwords = passwords
+        self._entrance = Entrance(
+            database, passwords, throttle or Throttle(), takes_unconfirmed=settings.signup == "open"
+        )
         self._signer = Signer(keys, now=now)
         self._now = now
         self._access_seconds = settings.access_token_minutes * 60
@@ -56,18 +61,9 @@ class Sessions:
         """Begin a sign-in.
 
         Raises WrongPassword, after the same time and with the same words, whether the account or the
-        password is wrong; Forbidden, to the account's owner only, when it is disabled.
+        password is wrong; TooManyTries; Forbidden, to the account's owner only, when it is disabled.
         """
-        account = await self._account(email)
-        stored = None if account is None else account["password_hash"]
-        if not await self._passwords.verify(password, stored) or account is None:
-            await note(self._database, Action.LOGIN_FAILED, account["id"] if account else None)
-            raise WrongPassword("The e-mail address or the password is wrong")
-        if account["disabled"]:
-            raise Forbidden("This account is disabled; an admin can enable it again")
-        if self._passwords.needs_rehash(account["password_hash"]):
-            await self._rehash(account, password)
-        return await self._begin(account["id"])
+        return await self._begin(await self._entrance.recognise(email, password))
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Return new tokens for a refresh token that was not used before.
@@ -139,11 +135,11 @@ class Sessions:
         return None if row is None else caller_of(row, session_id=claims.session_id)
 
     async def check_password(self, person: Person, password: str) -> None:
-        """Raise PasswordMismatch unless ``password`` is that of ``person``, who changes something that matters."""
-        row = await self._database.row("SELECT password_hash FROM users WHERE id = $1", person.id)
-        if not await self._passwords.verify(password, row["password_hash"] if row else None):
-            await note(self._database, Action.PASSWORD_FAILED, person.id)
-            raise PasswordMismatch("The password is wrong; nothing was changed")
+        """See that ``password`` is that of ``person``, who changes something that matters.
+
+        Raises PasswordMismatch, and TooManyTries without a look at the password.
+        """
+        await self._entrance.check_password(person, password)
 
     def read(self, access_token: str) -> Claims | None:
         """Return what an access token says, without looking whether its sign-in still stands."""
@@ -152,24 +148,6 @@ class Sessions:
     def sign(self, claims: Claims) -> str:
         """Return an access token."""
         return self._signer.sign(claims, ACCESS, self._access_seconds)
-
-    async def _account(self, email: str) -> Row | None:
-        try:
-            address = normalised(email)
-        except Invalid:
-            return None
-        return await self._database.row(
-            "SELECT id, password_hash, disabled FROM users WHERE email = $1", address
-        )
-
-    async def _rehash(self, account: Row, password: str) -> None:
-        stronger = await self._passwords.hash(password)
-        await self._database.rows(
-            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
-            stronger,
-            account["id"],
-            account["password_hash"],
-        )
 
     async def _begin(self, user_id: str) -> Tokens:
         claims, now = Claims(user_id, new_id()), self._now()

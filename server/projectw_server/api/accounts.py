@@ -56,6 +56,7 @@ async def change_password(person: Person, body: PasswordChange) -> None:
 async def change_email(person: Person, body: EmailChange) -> None:
     """Send a code to another address, which becomes the account's when the code is entered."""
     await services().sessions.check_password(person, body.password)
+    services().confirming.check_change(person, body.new_email)
     await services().changes.email(person, body.new_email)
 
 

@@ -3,9 +3,9 @@
 from projectw_server.accounts.principals import Grant, Person
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
-from projectw_server.api.identity import Who
+from projectw_server.api.identity import Who, own_session
 from projectw_shared import routes
-from projectw_shared.accounts import Login, Refresh, Tokens
+from projectw_shared.accounts import Activation, Login, Refresh, Reset, ResetWish, SignUp, Tokens
 
 doors = Doors("auth")
 
@@ -33,3 +33,45 @@ async def logout(person: Person) -> None:
 async def logout_all(person: Person) -> None:
     """End every session of the user, this one too."""
     await services().sessions.logout_all(person)
+
+
+@doors.door("POST", routes.SIGNUP, Who.ANYONE, takes=SignUp, status=202, tight=True)
+async def sign_up(body: SignUp) -> None:
+    """Ask for an account; a code to confirm the address is sent there. The answer is the same for every address."""
+    await services().confirming.sign_up(body.email, body.password)
+
+
+@doors.door("POST", routes.ACTIVATE, Who.ANYONE, takes=Activation, status=204, tight=True)
+async def activate(body: Activation) -> None:
+    """Confirm the address that a code was sent to.
+
+    That of an account which has another one already takes its place; every sign-in of the account ends, except the one
+    that this request may come with.
+    """
+    await services().confirming.activate(body.token, await own_session())
+
+
+@doors.door(
+    "POST",
+    routes.ACTIVATE_RESEND,
+    Who.USER,
+    status=202,
+    grant=Grant.SIGN_IN,
+    unconfirmed=True,
+    tight=True,
+)
+async def resend_activation(person: Person) -> None:
+    """Have another code sent to the address that waits to be confirmed; the one before is then good no more."""
+    await services().confirming.resend(person)
+
+
+@doors.door("POST", routes.PASSWORD_RESET, Who.ANYONE, takes=ResetWish, status=202, tight=True)
+async def ask_reset(body: ResetWish) -> None:
+    """Have a code sent with which the password can be set. The answer is the same for every address."""
+    await services().confirming.ask_reset(body.email)
+
+
+@doors.door("POST", routes.PASSWORD_RESET_CONFIRM, Who.ANYONE, takes=Reset, status=204, tight=True)
+async def reset_password(body: Reset) -> None:
+    """Set a new password by a code; every session and every API token of the account ends."""
+    await services().confirming.reset(body.token, body.new_password)

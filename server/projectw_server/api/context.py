@@ -8,6 +8,8 @@ from quart import current_app
 from projectw_server.accounts.api_tokens import ApiTokens
 from projectw_server.accounts.audit import Audit, Reading
 from projectw_server.accounts.changes import Changes
+from projectw_server.accounts.confirming import Confirming
+from projectw_server.accounts.mail.room import MailRoom
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
@@ -49,6 +51,8 @@ class Services:
     users: Users
     people: People
     changes: Changes
+    confirming: Confirming
+    mail_room: MailRoom
     sessions: Sessions
     api_tokens: ApiTokens
     audit: Audit

@@ -42,12 +42,13 @@ class Door:
     """The declaration of one route, kept with its view (as ``view.door``) for the tests that walk them all.
 
     ``takes`` is decoded from the JSON body and passed as ``body``, ``query`` from the query string and passed
-    as ``query``, ids in the path by their names. Where ``gives`` is None the answer is 204, or whatever response
-    the handler makes. ``accepts`` and ``produces`` name the media types of bodies and answers that are no JSON,
-    ``headers`` those request headers that mean something here; they are told in the document, the handler reads them.
-    ``grant`` is what the caller's credential must grant: by default to read for GET, to write for the rest.
-    ``unconfirmed`` lets in those who have not confirmed their address. A ``tight`` door is one at which passwords or
-    tokens could be guessed. ``urgency`` says how soon its requests are turned away when the server is busy.
+    as ``query``, ids in the path by their names. Where ``gives`` is None the answer is empty, with 204 or the declared
+    status, or whatever response the handler makes. ``accepts`` and ``produces`` name the media types of bodies and
+    answers that are no JSON, ``headers`` those request headers that mean something here; they are told in the
+    document, the handler reads them. ``grant`` is what the caller's credential must grant: by default to read for GET,
+    to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. A ``tight`` door is one
+    at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are turned away when the
+    server is busy.
     """
 
     method: str
@@ -185,5 +186,5 @@ def _respond(answer: Any, status: int) -> Response:
     if isinstance(answer, Response):
         return answer
     if answer is None:
-        return Response(status=204)
+        return Response(status=204 if status == 200 else status)
     return Response(msgspec.json.encode(answer), status=status, content_type="application/json")

@@ -107,6 +107,13 @@ async def admit(who: Who, grant: Grant = Grant.SIGN_IN, *, unconfirmed: bool = F
     return caller
 
 
+async def own_session() -> str | None:
+    """Return the sign-in that the present request comes with, at a door that asks for none."""
+    token = bearer_token()
+    caller = None if token is None else await _caller(token)
+    return caller.session_id if isinstance(caller, Person) else None
+
+
 async def _caller(token: str) -> Caller | None:
     if token.startswith(RUNNER_PREFIX):
         return await services().runner_tokens.identify(token)

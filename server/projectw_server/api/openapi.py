@@ -137,7 +137,8 @@ def _request_body(door: Door, known: dict[type, Any]) -> dict[str, Any] | None:
 
 def _responses(door: Door, known: dict[type, Any]) -> dict[str, Any]:
     problem = {PROBLEM: {"schema": known[Problem]}}
-    status = door.status if door.gives is not None or door.produces else 204
+    is_empty = door.gives is None and not door.produces
+    status = 204 if is_empty and door.status == 200 else door.status
     answers: dict[str, Any] = {str(status): _success(door, known)}
     if door.who is not Who.ANYONE:
         answers["401"] = {"description": "There is no valid token", "content": problem}

@@ -1,0 +1,1 @@
+"""Mail: what is to be sent stands in the database, what it says is made when it is."""
