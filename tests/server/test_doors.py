@@ -15,6 +15,9 @@ DECLARED: list[Door] = [door for module in DOORS for door, _ in module.doors._de
 GUARDED = [door for door in DECLARED if door.who is not Who.ANYONE]
 NO_ID = "0190b8a0-0000-7000-8000-000000000000"
 
+# The doors are the same whatever lies behind them, and they are many.
+on_sqlite = pytest.mark.parametrize("kind", ["sqlite"])
+
 
 def name(door: Door) -> str:
     return f"{door.method} {door.path}"
@@ -74,6 +77,7 @@ def test_what_anyone_may_call_is_this_and_nothing_else() -> None:
     }
 
 
+@on_sqlite
 @pytest.mark.parametrize("door", GUARDED, ids=name)
 async def test_without_a_token_no_guarded_door_opens(client: Client, door: Door) -> None:
     for headers in ({}, {"Authorization": "Bearer pwr_nope"}, {"Authorization": "Bearer a.b.c"}):
@@ -84,6 +88,7 @@ async def test_without_a_token_no_guarded_door_opens(client: Client, door: Door)
         assert (await answer.get_json())["code"] == "unauthorized"
 
 
+@on_sqlite
 @pytest.mark.parametrize("door", GUARDED, ids=name)
 async def test_no_guarded_door_opens_for_another_kind_of_caller(
     client: Client, user: Any, runner: Any, door: Door
@@ -94,6 +99,7 @@ async def test_no_guarded_door_opens_for_another_kind_of_caller(
     assert (await answer.get_json())["code"] == "forbidden"
 
 
+@on_sqlite
 @pytest.mark.parametrize("door", [door for door in DECLARED if door.takes], ids=name)
 @pytest.mark.parametrize(
     ("body", "status"),
@@ -110,6 +116,7 @@ async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
     assert document["detail"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("door", DECLARED, ids=name)
 async def test_a_method_that_a_route_does_not_know_is_405_with_those_it_knows(
     client: Client, door: Door

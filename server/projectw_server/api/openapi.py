@@ -10,6 +10,7 @@ from quart import Quart
 from quart_schema import HttpSecurityScheme, Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing.rules import Rule
 
+from projectw_server.accounts.principals import Grant
 from projectw_server.api.docs_page import Page, render
 from projectw_server.api.doors import Door
 from projectw_server.api.identity import Who
@@ -21,13 +22,8 @@ from projectw_shared.strict import strict
 EXTENSION = "QUART_SCHEMA"
 _REFERENCE = "#/components/schemas/{name}"
 
-_SECURITY: dict[Who, list[dict[str, list[str]]]] = {
-    Who.ANYONE: [],
-    Who.USER: [{"session": []}],
-    Who.ADMIN: [{"session": []}],
-    Who.RUNNER: [{"runner": []}],
-    Who.OPERATOR: [{"session": []}, {"metrics": []}],
-}
+_SESSION: dict[str, list[str]] = {"session": []}
+_TOKEN: dict[str, list[str]] = {"token": []}
 
 
 class Provider(OpenAPIProvider):
@@ -65,7 +61,7 @@ class Provider(OpenAPIProvider):
             "tags": [blueprint],
             "summary": summary.strip(),
             "description": description.strip(),
-            "security": _SECURITY[door.who],
+            "security": _security(door),
             "parameters": [*_plain_parameters(rule, door), *_query_parameters(door, components)],
             "responses": _responses(door, known),
         }
@@ -98,7 +94,8 @@ def install(app: Quart) -> None:
         ),
         security_schemes={
             "session": HttpSecurityScheme(scheme="bearer", bearer_format="JWT"),
-            "runner": HttpSecurityScheme(scheme="bearer"),
+            "token": HttpSecurityScheme(scheme="bearer", bearer_format="pwt_"),
+            "runner": HttpSecurityScheme(scheme="bearer", bearer_format="pwr_"),
             "metrics": HttpSecurityScheme(scheme="bearer"),
         },
         conversion_preference="msgspec",
@@ -133,6 +130,16 @@ def _request_body(door: Door, known: dict[type, Any]) -> dict[str, Any] | None:
     if door.takes is not None:
         content["application/json"] = {"schema": known[strict(door.takes)]}
     return {"required": True, "content": content} if content else None
+
+
+def _security(door: Door) -> list[dict[str, list[str]]]:
+    """Return the kinds of credential with which the door can be opened, one of which is enough."""
+    if door.who is Who.ANYONE:
+        return []
+    if door.who is Who.RUNNER:
+        return [{"runner": []}]
+    kinds = [_SESSION] if door.needed is Grant.SIGN_IN else [_SESSION, _TOKEN]
+    return [*kinds, {"metrics": []}] if door.who is Who.OPERATOR else kinds
 
 
 def _responses(door: Door, known: dict[type, Any]) -> dict[str, Any]:
