@@ -12,7 +12,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check bench audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ check: setup ## Check format, lint, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml server runner tui shared deploy
 
 bench: setup ## List the benchmarks, or run one: make bench NAME=upload
 	$(BIN)/python -m benchmarks $(NAME)
+
+audit: setup ## Look the pinned packages up among the known vulnerabilities; needs the network
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict

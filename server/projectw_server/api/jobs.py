@@ -20,6 +20,9 @@ from projectw_shared.messages import Estimate, EstimateWish, Job, JobList, Segme
 
 doors = Doors("jobs")
 
+RECORDING = ("audio/*", "video/*", "application/octet-stream")
+"""What a recording is sent as: what it looked like when it came in."""
+
 
 class JobQuery(Struct, frozen=True):
     """What to list: ``state`` may name several states with commas between, ``q`` is looked for in file names."""
@@ -95,7 +98,7 @@ async def get_transcript(person: Person, id: str, query: TranscriptQuery) -> Res
     return Response(text, headers=headers, content_type=MEDIA_TYPES[query.format])
 
 
-@doors.door("GET", routes.JOB_AUDIO, Who.USER, produces=("application/octet-stream",), headers=("Range",))
+@doors.door("GET", routes.JOB_AUDIO, Who.USER, produces=RECORDING, headers=("Range",))
 async def get_audio(person: Person, id: str) -> Response:
     """Return the recording as it was uploaded, or a range of it."""
     row = await services().jobs.row(person, id)

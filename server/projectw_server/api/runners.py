@@ -12,6 +12,7 @@ from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, about_job, while_held
 from projectw_server.api.files import send_recording
 from projectw_server.api.identity import Who
+from projectw_server.api.jobs import RECORDING
 from projectw_shared import routes
 from projectw_shared.errors import ProjectWError
 from projectw_shared.messages import (
@@ -131,7 +132,7 @@ async def unregister(runner: RunnerIdentity, body: Unregister) -> object:
     routes.RUNNER_AUDIO,
     Who.RUNNER,
     query=LeaseQuery,
-    produces=("application/octet-stream",),
+    produces=RECORDING,
     headers=("Range", "If-Range"),
     urgency=WORKING,
 )

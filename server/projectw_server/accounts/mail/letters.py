@@ -46,7 +46,7 @@ class Letters:
         }
         self._templates = Environment(
             loader=PackageLoader("projectw_server.accounts.mail"),
-            autoescape=False,  # noqa: S701  plain text has nothing to escape
+            autoescape=False,  # nosec B701  # noqa: S701  plain text has nothing to escape
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
