@@ -157,9 +157,7 @@ class Exploration:
         kind: str = "application/json",
     ) -> bytes:
         headers = {"Content-Type": kind} | ({} if token is None else {"Authorization": f"Bearer {token}"})
-        request = urllib.request.Request(
-            self.installation.url + path, body, headers, method=method
-        )
+        request = urllib.request.Request(self.installation.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=LONGEST_ANSWER_SECONDS) as answer:
             found: bytes = answer.read()
         return found

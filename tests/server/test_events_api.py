@@ -11,11 +11,13 @@ from projectw_server.accounts.principals import Person
 from projectw_server.api import events as events_door
 from projectw_server.api.context import Services
 from projectw_server.jobs.service import Recording
+from projectw_shared.accounts import NewToken
 from projectw_shared.events import ServerSentEvent, parse_events
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
+from .accounts.test_admin_doors import finished
 from .conftest import PASSWORD
 from .live import Live, until
 
@@ -140,3 +142,31 @@ async def test_a_silent_stream_is_kept_open_by_comments(
 async def test_asking_for_the_head_alone_does_not_wait_for_the_end(http: aiohttp.ClientSession) -> None:
     async with http.head("/api/events", timeout=aiohttp.ClientTimeout(total=10)) as response:
         assert (response.status, response.content_type) == (200, "text/event-stream")
+
+
+async def test_what_is_read_on_a_stream_is_noted_as_read(
+    services: Services, person: Person, http: aiohttp.ClientSession
+) -> None:
+    async with http.get("/api/events") as response:
+        stream = opened(response)
+        await following(stream)
+        job_id = await finished(services, person, " Words.", job=(await submit(services, person)).id)
+        while (await following(stream)).name != "segments":
+            pass
+        page = await services.audit.page(action="transcript-read", actor_id=None, limit=9, cursor=None)
+        assert [(entry.actor_id, entry.object_id) for entry in page.entries] == [(person.id, job_id)]
+
+
+async def test_nothing_goes_out_a_second_after_an_api_token_was_revoked(
+    services: Services, person: Person, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_door, "GOOD_FOR_SECONDS", 0.0)
+    made = await services.api_tokens.create(person, NewToken("t"))
+    headers = {"Authorization": f"Bearer {made.token}"}
+    async with aiohttp.ClientSession(live.url, headers=headers) as http, http.get("/api/events") as response:
+        stream = opened(response)
+        await following(stream)
+        await services.api_tokens.revoke(person, made.id)
+        await submit(services, person)
+        with pytest.raises(StopAsyncIteration):
+            await following(stream)

@@ -5,15 +5,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing
 from functools import partial
 
+import msgspec
 from prometheus_client import Gauge
 from quart import Response, request
 
+from projectw_server.accounts.audit import Action, Reading
 from projectw_server.accounts.principals import Person
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, holder
 from projectw_server.api.identity import Who
 from projectw_shared import routes
-from projectw_shared.events import KEEP_ALIVE, ServerSentEvent
+from projectw_shared.events import KEEP_ALIVE, EventName, ServerSentEvent
 
 doors = Doors("events")
 
@@ -40,12 +42,28 @@ async def stream_events(person: Person) -> Response:
         return Response(b"", headers=HEADERS, content_type="text/event-stream")
     last_seen = request.headers.get("Last-Event-ID")
     source = services().feed.stream(person.id, last_seen)
-    lines = _lines(source, partial(services().is_good, person), holder())
+    lines = _lines(_noted(source, services().reading), partial(services().is_good, person), holder())
     response = Response(
         _counted(lines, services().metrics.streams), headers=HEADERS, content_type="text/event-stream"
     )
     response.timeout = None
     return response
+
+
+async def _noted(
+    events: AsyncGenerator[ServerSentEvent, None], reading: Reading
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """Pass ``events`` on, and note whose text is read by them."""
+    async with aclosing(events):
+        async for event in events:
+            if event.name == EventName.SEGMENTS:
+                job_id = msgspec.json.decode(event.data, type=_OfJob).job_id
+                await reading.note(Action.TRANSCRIPT_READ, job_id)
+            yield event
+
+
+class _OfJob(msgspec.Struct):
+    job_id: str
 
 
 async def _counted(lines: AsyncGenerator[bytes, None], streams: Gauge) -> AsyncIterator[bytes]:

@@ -128,9 +128,9 @@ async def test_jobs_of_all_are_listed_without_prompt_and_text(
         assert [job["id"] for job in found["jobs"]] == ids, query
 
 
-async def finished(services: Services, person: Any, text: str) -> str:
-    """Return the id of a job of ``person`` with a transcript."""
-    job_id = await submitted(services, person)
+async def finished(services: Services, person: Any, text: str, *, job: str | None = None) -> str:
+    """Return the id of a job of ``person`` with a transcript: a new one, or the one that waits."""
+    job_id = job or await submitted(services, person)
     made = await services.runner_tokens.create("gpu")
     runner = await services.runner_tokens.identify(made.token)
     assert runner is not None
