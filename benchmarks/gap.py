@@ -50,7 +50,7 @@ def run(quick: bool) -> Report:
             f"Goal: under {GOAL_MS:g} ms for short recordings.",
             "The command line's figures are those of its import, load_model and load_audio, outside any box; it has no "
             "queue, and fetches and delivers nothing.",
-            find_confinement(ffmpeg).sentence(),
+            find_confinement(ffmpeg).protections.sentence(),
         ],
     )
     clips = librivox(cache())

@@ -14,7 +14,7 @@ import msgspec
 from projectw_runner.checkpoints import CheckpointStore
 from projectw_runner.engines import hardware
 from projectw_runner.failures import JobFailure
-from projectw_runner.media import find_confinement, find_ffmpeg
+from projectw_runner.media import Protections, find_confinement, find_ffmpeg
 from projectw_runner.program import connect, make_engine, open_work_dir
 from projectw_runner.settings import RunnerSettings
 from projectw_shared import __version__, routes
@@ -138,18 +138,27 @@ def _weights(settings: RunnerSettings) -> Iterator[Finding]:
         yield fail("weights", f"no checkpoint in {store.models_dir}", "projectw-runner models pull base")
 
 
-def _decoder(_settings: RunnerSettings) -> Iterator[Finding]:
+def _decoder(settings: RunnerSettings) -> Iterator[Finding]:
     try:
         ffmpeg = find_ffmpeg()
-        confinement = find_confinement(ffmpeg)
+        confinement = find_confinement(ffmpeg, "limits" if settings.confinement == "limits" else "auto")
     except JobFailure as failure:
         yield fail("ffmpeg", failure.message, "install the package ffmpeg")
         return
     yield ok("ffmpeg", str(ffmpeg))
-    if confinement.bubblewrap:
-        yield ok("confinement", confinement.sentence())
-    else:
-        yield warn("confinement", confinement.sentence(), "make bubblewrap work, see docs/runner.md")
+    yield _confinement(confinement.protections, settings)
+
+
+def _confinement(protections: Protections, settings: RunnerSettings) -> Finding:
+    said = protections.sentence()
+    if protections.is_whole:
+        return ok("confinement", said)
+    if settings.confinement == "limits":
+        return warn("confinement", said, "set runner.confinement to auto, or take in files of your own alone")
+    remedy = "install bubblewrap, or let the runner use Landlock and seccomp; see docs/runner.md"
+    if settings.confinement == "require":
+        return fail("confinement", said, remedy, Exit.CONFIGURATION)
+    return warn("confinement", said, remedy)
 
 
 async def _server(settings: RunnerSettings, token: str | None) -> AsyncIterator[Finding]:

@@ -1,6 +1,7 @@
 """What ends a job at this runner, as the person who waits for it is told."""
 
 from projectw_shared.messages import ResultError
+from projectw_shared.text import safe
 
 
 class JobFailure(Exception):
@@ -16,5 +17,5 @@ class JobFailure(Exception):
         self.retryable = retryable
 
     def to_error(self) -> ResultError:
-        """Return the failure as it is sent to the server."""
-        return ResultError(code=self.code, message=self.message[:2000], retryable=self.retryable)
+        """Return the failure as it is sent to the server: a stranger's file may have had a say in the words."""
+        return ResultError(code=self.code, message=safe(self.message)[:2000], retryable=self.retryable)

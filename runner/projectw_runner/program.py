@@ -15,6 +15,7 @@ from projectw_runner.agent import Agent
 from projectw_runner.client import RunnerClient
 from projectw_runner.delivery import Delivery, Outbox
 from projectw_runner.engines import Engine, Unsupported, registry
+from projectw_runner.failures import JobFailure
 from projectw_runner.media import MediaLimits, find_confinement, find_ffmpeg, open_recording
 from projectw_runner.scratch import Scratch
 from projectw_runner.settings import RunnerSettings
@@ -133,10 +134,17 @@ def media_limits(settings: RunnerSettings) -> MediaLimits:
 
 def _opener(settings: RunnerSettings) -> OpenRecording:
     ffmpeg = find_ffmpeg()
-    confinement = find_confinement(ffmpeg)
+    try:
+        confinement = find_confinement(ffmpeg, settings.confinement)
+    except JobFailure as failure:
+        if failure.code != "decoder-unconfined":
+            raise
+        reason = f"is require, which cannot be had here. {failure.message}"
+        raise ConfigError([Mistake("runner.confinement", None, reason)]) from failure
+    protections = confinement.protections
     log = structlog.get_logger()
-    level = log.info if confinement.bubblewrap else log.warning
-    level(confinement.sentence())
+    level = log.info if protections.is_whole else log.warning
+    level(protections.sentence())
     return partial(open_recording, limits=media_limits(settings), ffmpeg=ffmpeg, confinement=confinement)
 
 

@@ -66,6 +66,9 @@ class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How much memory ffmpeg may take, in MiB."""
     max_decode_cpu_seconds: PositiveCount = 3600
     """How much processor time ffmpeg may take for one recording."""
+    confinement: Literal["auto", "require", "limits"] = "auto"
+    """How ffmpeg is shut in: auto (the strictest way that works here), require (the same, and no start unless neither
+    another file nor the network can be reached), or limits (on memory and time alone)."""
     ca_file: Path | None = None
     """A PEM file with the certificate authority of the server, when the system does not know it."""
     allow_plain_http: bool = False

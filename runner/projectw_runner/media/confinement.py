@@ -1,118 +1,199 @@
-"""The box in which ffmpeg meets a stranger's file."""
+"""The boxes in which ffmpeg meets a stranger's file. In all of them the recording is its standard input."""
 
-import shutil
-import subprocess
-import tempfile
-import wave
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from projectw_runner.failures import JobFailure
-from projectw_runner.media import ffmpeg as tool
-from projectw_runner.media.limits import MediaLimits, limited
+from projectw_runner.media import launcher
+from projectw_runner.media.ffmpeg import Reading
+from projectw_runner.media.limits import Bounds
+from projectw_runner.media.seccomp import filter_program
 
-INSIDE: Final = "/recording"
-"""The only name that the recording has inside the box, so that no extension sways ffmpeg."""
+NOBODY: Final = 65534
 
-_LIBRARIES: Final = ("/usr", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
-
-_TRIAL_SECONDS: Final = 30.0
+_LIBRARIES: Final = (
+    "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/local/lib", "/usr/local/lib64",
+    "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache",
+)  # fmt: skip
+_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_BOUND: Final = ("/usr", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
+_FILTER_AT: Final = 9
+"""The descriptor at which bubblewrap finds the filter; the launcher has no other open so far up."""
 
 
 @dataclass(frozen=True)
-class Confinement:
-    """How ffmpeg is shut in: by bubblewrap when there is one that works, by limits alone otherwise.
+class Protections:
+    """What a box keeps from ffmpeg. An empty sentence means that it does not; ``missing`` says why, and what helps."""
 
-    ``reason`` says why there is no box, and how to get one.
-    """
+    files: str = ""
+    network: str = ""
+    user: str = ""
+    missing: tuple[str, ...] = ()
 
-    bubblewrap: Path | None
-    reason: str = ""
+    @property
+    def is_whole(self) -> bool:
+        """Return whether neither another file nor the network can be reached."""
+        return bool(self.files and self.network)
 
     def sentence(self) -> str:
         """Say for people how recordings are decoded here."""
-        if self.bubblewrap is not None:
-            return (
-                f"ffmpeg runs in a box made by {self.bubblewrap}: it sees the one recording, read-only, and no "
-                "network; its memory and time are limited."
-            )
-        return f"ffmpeg runs with limits on memory and time, but outside any box: {self.reason}"
-
-    def command(self, ffmpeg: Path, recording: Path) -> tuple[list[str], str]:
-        """Return the words before ffmpeg's own arguments, and the name that the recording has for it."""
-        if self.bubblewrap is None:
-            return [str(ffmpeg)], str(recording.absolute())
-        real = ffmpeg.resolve()
-        return [
-            str(self.bubblewrap),
-            *("--unshare-all", "--die-with-parent", "--cap-drop", "ALL"),
-            *_library_binds(),
-            *("--ro-bind", str(real), str(real), "--ro-bind", str(recording.absolute()), INSIDE),
-            *("--chdir", "/", str(real)),
-        ], INSIDE
+        said = [
+            f"ffmpeg's access to files: {self.files or 'as the runner has it'}",
+            f"network: {self.network or 'as the runner has it'}",
+            f"user: {self.user or 'that of the runner'}",
+            "limits: memory, processor time, open files, no file written",
+        ]
+        missing = f". Missing: {'; '.join(self.missing)}" if self.missing else ""
+        return f"{'; '.join(said)}{missing}."
 
 
-def find_confinement(ffmpeg: Path) -> Confinement:
-    """Return the strictest box in which ``ffmpeg`` decodes a test sound. Blocks for about 0.1 s.
+class Confinement(Protocol):
+    """A box, and how ffmpeg reads its standard input there."""
 
-    A bubblewrap that is installed but not permitted, as in most containers, is found out by trying. Raises
-    ``JobFailure`` when ffmpeg does not work outside a box either.
+    @property
+    def reading(self) -> Reading:
+        """How ffmpeg gets at the recording."""
+
+    @property
+    def protections(self) -> Protections:
+        """What is kept from ffmpeg."""
+
+    def command(self, ffmpeg: Path, arguments: list[str], bounds: Bounds) -> list[str]:
+        """Return the words that run ``ffmpeg`` with ``arguments`` inside, with the recording as standard input."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on memory, time and files alone: the last resort, and what the setting ``limits`` asks for."""
+
+    reading: Reading
+    missing: tuple[str, ...] = ()
+
+    @property
+    def protections(self) -> Protections:
+        """Nothing but the limits, and of root's powers none."""
+        return Protections(user="that of the runner, without privileges", missing=self.missing)
+
+    def command(self, ffmpeg: Path, arguments: list[str], bounds: Bounds) -> list[str]:
+        """Return the words that run ``ffmpeg`` with its limits."""
+        return _launched(bounds, (), [str(ffmpeg), *arguments])
+
+
+class Part(Enum):
+    """What the kernel can do of itself, each with the words for what it does."""
+
+    CALLS = "seccomp"
+    FILES = "landlock"
+    NETWORK = "namespace"
+    USER = "nobody"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A box by what the kernel has, with nothing installed: any of Landlock, seccomp, a namespace, a user."""
+
+    reading: Reading
+    parts: frozenset[Part]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def protections(self) -> Protections:
+        """What the parts make together."""
+        nets = (
+            ("an empty one of its own", Part.NETWORK in self.parts),
+            ("no socket can be made (seccomp)", Part.CALLS in self.parts),
+        )
+        return Protections(
+            files="the recording and libraries, read-only (Landlock)" if Part.FILES in self.parts else "",
+            network=", ".join(words for words, there in nets if there),
+            user="nobody" if Part.USER in self.parts else "that of the runner, without privileges",
+            missing=self.missing,
+        )
+
+    def command(self, ffmpeg: Path, arguments: list[str], bounds: Bounds) -> list[str]:
+        """Return the words that give up the parts and run ``ffmpeg``."""
+        return _launched(bounds, self._options(ffmpeg), [str(ffmpeg), *arguments])
+
+    def _options(self, ffmpeg: Path) -> Iterator[str]:
+        if Part.FILES in self.parts:
+            yield from (f"read={name}" for name in readable(ffmpeg))
+        if Part.NETWORK in self.parts:
+            yield "namespace=1"
+        if Part.USER in self.parts:
+            yield f"user={NOBODY}"
+        if Part.CALLS in self.parts and (program := filter_program()):
+            yield f"filter={program.hex()}"
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """A box by bubblewrap: namespaces of every kind, a file system of libraries alone, and the filter of calls.
+
+    As root with ``as_nobody`` bubblewrap itself runs as nobody.
     """
-    open_air = Confinement(None)
-    if complaint := _trial(ffmpeg, open_air):
-        raise JobFailure(
-            "decoder-broken",
-            f"The ffmpeg of this runner, {ffmpeg}, could not decode a test sound: {complaint}",
-            retryable=True,
+
+    reading: Reading
+    program: Path
+    as_nobody: bool = False
+    filtered: bool = field(default_factory=lambda: filter_program() is not None)
+
+    @property
+    def protections(self) -> Protections:
+        """The whole of it."""
+        return Protections(
+            files=f"the recording and libraries, read-only ({self.program})",
+            network="an empty one of its own"
+            + (", no socket can be made (seccomp)" if self.filtered else ""),
+            user="nobody" if self.as_nobody else "that of the runner, without privileges",
         )
-    found = shutil.which("bwrap")
-    if found is None:
-        return Confinement(None, "bubblewrap is not installed; install the package bubblewrap for a box.")
-    boxed = Confinement(Path(found))
-    if complaint := _trial(ffmpeg, boxed):
-        return Confinement(
-            None,
-            f"bubblewrap ({found}) does not work here: {complaint}. It needs user namespaces, which some "
-            "containers and kernels forbid.",
-        )
-    return boxed
+
+    def command(self, ffmpeg: Path, arguments: list[str], bounds: Bounds) -> list[str]:
+        """Return the words that take the limits, then build the box, then run ``ffmpeg`` in it."""
+        real = str(ffmpeg.resolve())
+        options = [f"user={NOBODY}"] if self.as_nobody else []
+        words = [str(self.program), "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
+        program = filter_program() if self.filtered else None
+        # Named also without a filter, so that the launcher leaves bubblewrap the powers to build with.
+        options += [f"filter-at={_FILTER_AT}"]
+        if program is not None:
+            options += [f"filter={program.hex()}"]
+            words += ["--seccomp", str(_FILTER_AT)]
+        words += _binds()
+        if self.reading is Reading.FILE:
+            words += ["--proc", "/proc"]
+        words += ["--ro-bind", real, real, "--chdir", "/", real]
+        return _launched(bounds, options, [*words, *arguments])
 
 
-def _library_binds() -> list[str]:
+def readable(ffmpeg: Path) -> list[str]:
+    """Return what ``ffmpeg`` must be able to open to start: itself, libraries, devices without content."""
+    real = ffmpeg.resolve()
+    own = [str(real)]
+    if real.parent.name == "bin":  # an installation of its own kind, as conda's, has its libraries beside it
+        own.append(str(real.parent.parent / "lib"))
+    named = [name for name in os.environ.get("LD_LIBRARY_PATH", "").split(":") if name.startswith("/")]
+    return list(dict.fromkeys((*own, *named, *_LIBRARIES, *_DEVICES)))
+
+
+def _launched(
+    bounds: Bounds, options: Iterator[str] | list[str] | tuple[()], command: list[str]
+) -> list[str]:
+    return [
+        *(sys.executable, "-I", "-S", launcher.__file__),
+        *(f"memory={bounds.memory_bytes}", f"cpu={bounds.cpu_seconds}", *options),
+        *("--", *command),
+    ]
+
+
+def _binds() -> list[str]:
     binds = []
-    for name in map(Path, _LIBRARIES):
+    for name in map(Path, _BOUND):
         if name.is_symlink():
             binds += ["--symlink", str(name.readlink()), str(name)]
         else:
             binds += ["--ro-bind-try", str(name), str(name)]
     return binds
-
-
-def _trial(ffmpeg: Path, confinement: Confinement) -> str | None:
-    """Decode a tenth of a second of silence; return what went wrong, as one short line, or None."""
-    limits = MediaLimits()
-    with tempfile.TemporaryDirectory(prefix="projectw-trial-") as folder:
-        sound = Path(folder) / "sound.wav"
-        with wave.open(str(sound), "wb") as writer:
-            writer.setparams((1, 2, 8000, 0, "NONE", ""))
-            writer.writeframes(bytes(1600))
-        prefix, name = confinement.command(ffmpeg, sound)
-        try:
-            done = subprocess.run(  # noqa: S603  the words are ours
-                limited([*prefix, *tool.decoding(name, limits)], limits),
-                env=tool.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TRIAL_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired) as problem:
-            return _one_line(str(problem))
-    if done.returncode == 0 and len(done.stdout) == 3200:
-        return None
-    return _one_line(done.stderr.decode(errors="replace")) or f"it ended with status {done.returncode}"
-
-
-def _one_line(text: str) -> str:
-    last = (text.strip().splitlines() or [""])[-1]
-    return "".join(letter for letter in last if letter.isprintable())[:200]

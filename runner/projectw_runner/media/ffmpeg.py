@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -55,27 +56,47 @@ def environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}
 
 
-def looking(recording: str, limits: MediaLimits) -> list[str]:
+class Reading(Enum):
+    """How ffmpeg gets at the recording, which is always its standard input: its protocol, and the name in that.
+
+    By the descriptor no file can be opened at all, neither by ffmpeg nor for a file that names another. ffmpeg
+    knows it from 6.0 on.
+    """
+
+    DESCRIPTOR = ("fd", "fd:")
+    FILE = ("file", "file:/proc/self/fd/0")
+
+
+def looking(reading: Reading, limits: MediaLimits) -> list[str]:
     """Return arguments that write the first frame, as it was decoded, as a WAV file to standard output."""
     return [
-        *_input(recording, limits, loglevel="info"),
+        *_input(reading, limits, loglevel="info"),
         *("-frames:a", "1", "-c:a", "pcm_s16le", "-map_metadata", "-1", "-bitexact", "-f", "wav", "pipe:1"),
     ]
 
 
-def decoding(recording: str, limits: MediaLimits) -> list[str]:
+def measuring(reading: Reading, limits: MediaLimits) -> list[str]:
+    """Return arguments that go through the packets without decoding, and write how far it is to standard output."""
+    return [
+        *_input(reading, limits, loglevel="quiet"),
+        *("-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
+    ]
+
+
+def decoding(reading: Reading, limits: MediaLimits) -> list[str]:
     """Return arguments that write 16 kHz mono samples of 16 bits to standard output."""
     return [
-        *_input(recording, limits, loglevel="fatal"),
+        *_input(reading, limits, loglevel="fatal"),
         *("-t", str(limits.max_seconds + 1), "-fs", str(limits.max_output_bytes)),
         *("-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"),
     ]
 
 
-def _input(recording: str, limits: MediaLimits, *, loglevel: str) -> list[str]:
+def _input(reading: Reading, limits: MediaLimits, *, loglevel: str) -> list[str]:
+    protocol, name = reading.value
     return [
         *("-nostdin", "-hide_banner", "-nostats", "-loglevel", loglevel, "-threads", "1"),
         *("-format_whitelist", ",".join(DEMUXERS), "-codec_whitelist", ",".join(DECODERS)),
-        *("-protocol_whitelist", "file,pipe", "-max_streams", str(limits.max_streams)),
-        *("-i", f"file:{recording}", "-map", "0:a:0", "-vn", "-sn", "-dn"),
+        *("-protocol_whitelist", protocol, "-max_streams", str(limits.max_streams)),
+        *("-i", name, "-map", "0:a:0", "-vn", "-sn", "-dn"),
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from projectw_runner.failures import JobFailure
+from projectw_runner.media.launcher import FAILED
 from projectw_runner.media.limits import MediaLimits
 
 _FIRST_SAMPLE: Final = 44
@@ -17,7 +18,11 @@ _FIRST_SAMPLE: Final = 44
 _DURATION: Final = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?),", re.MULTILINE)
 _GUESSED: Final = "Estimating duration from bitrate"
 _SIGNALS: Final = (signal.SIGKILL, signal.SIGXCPU)
+_MEASURED: Final = re.compile(r"^out_time_us=(\d+)$", re.MULTILINE)
 _NO_STREAM: Final = ("matches no streams", "does not contain any stream")
+
+_BROKEN_BOX: Final = "bwrap: "
+"""How bubblewrap's own complaints begin; it ends with 1, as ffmpeg does."""
 
 _STATUS_OF_LIMITS: Final = frozenset(
     {256 - errno.ENOMEM, *(-number for number in _SIGNALS), *(128 + number for number in _SIGNALS)}
@@ -32,6 +37,7 @@ TOO_DEMANDING: Final = (
     "Reading this file takes more memory or time than a recording may; saving it again as WAV, FLAC or MP3 "
     "may help."
 )
+NO_FILE: Final = "What arrived at the runner is no ordinary file, so it was not opened."
 NO_SOUND: Final = "This file holds no sound: it has no audio track, or the track is empty."
 
 
@@ -56,6 +62,12 @@ def read_header(wav: bytes, said: str, status: int) -> Header:
         hours, minutes, seconds = stated.groups()
         duration = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     return Header(sample_rate, channels, duration, _GUESSED in said)
+
+
+def read_measure(progress: str) -> float | None:
+    """Return the seconds that the packets make together, None when they do not say."""
+    stated = _MEASURED.findall(progress)
+    return int(stated[-1]) / 1e6 if stated else None
 
 
 def check_header(header: Header, file_bytes: int, limits: MediaLimits) -> None:
@@ -90,9 +102,21 @@ def check_length(seconds: float, file_bytes: int, limits: MediaLimits) -> None:
         )
 
 
-def why_it_ended(status: int) -> JobFailure:
-    """Return what to say when ffmpeg ended with another status than 0."""
-    if status in _STATUS_OF_LIMITS:
+def was_limited(status: int) -> bool:
+    """Return whether a limit on memory or time has ended ffmpeg."""
+    return status in _STATUS_OF_LIMITS
+
+
+def why_it_ended(status: int, said: str) -> JobFailure:
+    """Return what to say when ffmpeg ended with another status than 0; ``said`` is never shown."""
+    if status == FAILED or said.startswith(_BROKEN_BOX):
+        return JobFailure(
+            "decoder-broken",
+            "This runner could not shut its decoder in, so it decoded nothing; its operator can look with "
+            "'projectw-runner doctor'.",
+            retryable=True,
+        )
+    if was_limited(status):
         return JobFailure("media-limits", TOO_DEMANDING)
     return JobFailure("unsupported-media", UNREADABLE)
 
@@ -100,4 +124,4 @@ def why_it_ended(status: int) -> JobFailure:
 def _why_nothing_came(said: str, status: int) -> JobFailure:
     if any(words in said for words in _NO_STREAM) or status == 0:
         return JobFailure("no-audio", NO_SOUND)
-    return why_it_ended(status)
+    return why_it_ended(status, said)

@@ -15,21 +15,28 @@ _KEPT_OF_STDERR: Final = 16_384
 
 
 class Stalled(Exception):
-    """The child computed for too long without writing anything."""
+    """The child computed for too long without writing anything, or complained without end."""
 
 
 class Process:
     """A child in a session of its own. Its reader may be in another thread than the one that kills it.
 
-    Start it from a thread that lasts: with bubblewrap's ``--die-with-parent`` the kernel ends the child together with
-    the thread that made it.
+    ``stdin`` is a descriptor, which the caller closes; ``most_said`` bounds the bytes on standard error. Start it from a thread that lasts: the kernel ends the child
+    together with the thread that made it.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        most_said: int | None = None,
+    ) -> None:
         self._child = subprocess.Popen(  # noqa: S603  the words are ours
             command,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -45,6 +52,8 @@ class Process:
         self._poll.register(self._err, select.POLLIN)
         self._open = {self._out, self._err}
         self._said = b""
+        self._heard = 0
+        self._most_said = most_said
 
     @property
     def said(self) -> str:
@@ -95,6 +104,9 @@ class Process:
         if not heard:
             self._forget(self._err)
         self._said += heard[: _KEPT_OF_STDERR - len(self._said)]
+        self._heard += len(heard)
+        if self._most_said is not None and self._heard > self._most_said:
+            raise Stalled
 
     def _forget(self, pipe: int) -> None:
         self._poll.unregister(pipe)

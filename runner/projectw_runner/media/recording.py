@@ -1,8 +1,11 @@
 """A recording as samples, read while it is decoded."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,19 +17,25 @@ from projectw_runner.media import ffmpeg as tool
 from projectw_runner.media.ahead import ReadAhead
 from projectw_runner.media.confinement import Confinement
 from projectw_runner.media.header import (
+    NO_FILE,
     NO_SOUND,
     TOO_DEMANDING,
     Header,
     check_header,
     check_length,
     read_header,
+    read_measure,
+    was_limited,
     why_it_ended,
 )
-from projectw_runner.media.limits import BYTES_PER_SAMPLE, SAMPLE_RATE, MediaLimits, limited
+from projectw_runner.media.limits import BYTES_PER_SAMPLE, SAMPLE_RATE, Bounds, MediaLimits
 from projectw_runner.media.process import Process, Stalled
 
 _LOOKED_AT: Final = 65_536
 """Bytes of the first frame that are read: its header and some samples."""
+
+_MOST_SAID: Final = 1 << 20
+"""Bytes that ffmpeg may say of a header; a file of packets that are all wrong makes it say a line for each."""
 
 
 class Recording:
@@ -81,7 +90,7 @@ class Recording:
         except Stalled as stalled:
             raise JobFailure("media-limits", TOO_DEMANDING) from stalled
         if status:
-            raise why_it_ended(status)
+            raise why_it_ended(status, self._process.said)
         if not self._has_sound:
             raise JobFailure("no-audio", NO_SOUND)
         return b""
@@ -96,40 +105,100 @@ async def open_recording(
     Raises ``JobFailure`` for what is no recording: ``unsupported-media``, ``no-audio``, ``too-long``,
     ``media-limits``.
     """
-    file_bytes = (await asyncio.to_thread(path.stat)).st_size
-    prefix, name = confinement.command(ffmpeg, path)
-
-    def start(arguments: list[str]) -> Process:
-        return Process(limited([*prefix, *arguments], limits), tool.environment())
-
-    header = await _look(start(tool.looking(name, limits)), limits)
+    source = Source(path, ffmpeg, confinement)
+    file_bytes = await asyncio.to_thread(source.size)
+    reading = confinement.reading
+    looking = [
+        source.start(tool.looking(reading, limits), limits.for_looking(file_bytes), most_said=_MOST_SAID)
+    ]
+    if limits.may_unfold(file_bytes):
+        looking.append(source.start(tool.measuring(reading, limits), limits.for_measuring(file_bytes)))
+    header, measured = await _look(looking, limits)
     check_header(header, file_bytes, limits)
-    recording = Recording(start(tool.decoding(name, limits)), header, file_bytes, limits)
+    if measured is not None:
+        check_length(measured, file_bytes, limits)
+    bounds = limits.for_decoding(file_bytes, header.duration if measured is None else measured)
+    process = source.start(tool.decoding(reading, limits), bounds)
+    recording = Recording(process, header, file_bytes, limits)
     try:
         yield recording
     finally:
         recording.close()
 
 
-async def _look(process: Process, limits: MediaLimits) -> Header:
-    looking = asyncio.get_running_loop().run_in_executor(None, _first_frame, process, limits)
+class Source:
+    """A file that ffmpeg gets as its standard input: no name of it, and nothing but a regular file."""
+
+    def __init__(self, path: Path, ffmpeg: Path, confinement: Confinement) -> None:
+        self._path = path
+        self._ffmpeg = ffmpeg
+        self._confinement = confinement
+
+    def size(self) -> int:
+        """Return the bytes of the file. Raises ``JobFailure`` for a link, a device or a pipe in its place."""
+        with self._opened() as file:
+            return os.fstat(file).st_size
+
+    def start(self, arguments: list[str], bounds: Bounds, most_said: int | None = None) -> Process:
+        """Return ffmpeg at work on the file from its beginning."""
+        command = self._confinement.command(self._ffmpeg, arguments, bounds)
+        with self._opened() as file:
+            return Process(command, tool.environment(), stdin=file, most_said=most_said)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                raise JobFailure("unsupported-media", NO_FILE) from error
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise JobFailure("unsupported-media", NO_FILE)
+            yield file
+        finally:
+            os.close(file)
+
+
+async def _look(processes: list[Process], limits: MediaLimits) -> tuple[Header, float | None]:
+    looking = asyncio.get_running_loop().run_in_executor(None, _first_look, processes, limits)
     try:
         return await asyncio.shield(looking)
     except asyncio.CancelledError:
-        process.kill()
+        for process in processes:
+            process.kill()
         raise
 
 
-def _first_frame(process: Process, limits: MediaLimits) -> Header:
+def _first_look(processes: list[Process], limits: MediaLimits) -> tuple[Header, float | None]:
+    """Return what the first process says of the first frame, and the second, if there is one, of the length."""
+    patience = limits.max_stall_seconds
     try:
-        wav = bytearray()
-        while len(wav) < _LOOKED_AT and (piece := process.read(_LOOKED_AT, limits.max_stall_seconds)):
-            wav += piece
-        if len(wav) >= _LOOKED_AT:
-            process.kill()
-        return read_header(bytes(wav), process.said, process.finish(limits.max_stall_seconds))
+        header = _first_frame(processes[0], patience)
+        return header, _length(processes[1], patience) if len(processes) > 1 else None
     except Stalled as stalled:
         raise JobFailure("media-limits", TOO_DEMANDING) from stalled
     finally:
+        for process in processes:
+            process.kill()
+            process.release()
+
+
+def _first_frame(process: Process, patience: float) -> Header:
+    wav = bytearray()
+    while len(wav) < _LOOKED_AT and (piece := process.read(_LOOKED_AT, patience)):
+        wav += piece
+    if len(wav) >= _LOOKED_AT:
         process.kill()
-        process.release()
+    return read_header(bytes(wav), process.said, process.finish(patience))
+
+
+def _length(process: Process, patience: float) -> float | None:
+    progress = b""
+    while piece := process.read(_LOOKED_AT, patience):
+        progress = (progress + piece)[-_LOOKED_AT:]
+    status = process.finish(patience)
+    if was_limited(status):
+        raise why_it_ended(status, process.said)
+    return read_measure(progress.decode(errors="replace"))
