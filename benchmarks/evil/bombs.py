@@ -166,8 +166,8 @@ BOMBS: Final = {
         b".snd" + struct.pack(">IIIII", 24, 20_000, 3, 0, 1) + bytes(20_000), "recording.au"
     ),
     "id3-claims-256-MB": content(lambda _stage: _id3((1 << 28) - 1, 20_000), "recording.mp3"),
-    "id3-of-2-MB": content(
-        lambda stage: _id3(1 << 21, 1 << 21) + stage.encoded("x.mp3"), "recording.mp3", "bounded"
+    "id3-of-1.5-MB": content(
+        lambda stage: _id3(3 << 19, 3 << 19) + stage.encoded("x.mp3"), "recording.mp3", "bounded"
     ),
     "id3-of-40000-frames": content(_id3_of_frames, "recording.mp3", "bounded"),
     "mp3-claims-2-billion-frames": content(_xing, "recording.mp3", "bounded"),

@@ -45,7 +45,7 @@ def try_evil(evil: Evil, stage: Stage, path: Path, confinement: Confinement) -> 
 
 
 async def _read(path: Path, stage: Stage, confinement: Confinement) -> Outcome:
-    ears = _Ears()
+    ears = Ears()
     failure: JobFailure | None = None
     began = time.perf_counter()
     try:
@@ -66,18 +66,24 @@ async def _read(path: Path, stage: Stage, confinement: Confinement) -> Outcome:
     )
 
 
-def _listen(read: Callable[[int], NDArray[np.float32]], ears: "_Ears") -> None:
+def _listen(read: Callable[[int], NDArray[np.float32]], ears: "Ears") -> None:
     while len(samples := read(_RATE)):
         ears.hear(samples)
 
 
-class _Ears:
+class Ears:
     """Listens for the victim's tone and words."""
 
     def __init__(self) -> None:
         self.samples = 0
         self.foreign = False
         self._tail = b""
+
+    def hear_pcm(self, pcm: bytes) -> None:
+        """Take samples of 16 bits at 16 kHz, any number."""
+        samples = np.frombuffer(pcm, "<i2", len(pcm) // 2).astype(np.float32) / 32768
+        for at in range(0, len(samples), _RATE):
+            self.hear(samples[at : at + _RATE])
 
     def hear(self, samples: NDArray[np.float32]) -> None:
         """Take up to a second."""

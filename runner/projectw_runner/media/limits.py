@@ -19,7 +19,7 @@ _SLOWEST_DECODER: Final = 20.0
 """Seconds of audio in a second of processor time: a tenth of what a weak machine does with the dearest codec."""
 
 _USUAL_BYTES_A_SECOND: Final = 4_000
-"""32 kbit/s. A recording that states less than this makes of its size is joined from several, or states wrong."""
+"""32 kbit/s, at which a large recording that understates its length is taken to have been made."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,15 @@ class MediaLimits:
     def for_decoding(self, file_bytes: int, seconds: float | None) -> Bounds:
         """Return what decoding may take when the file says that it lasts ``seconds``, None when nothing says it.
 
-        Together with the two before it 5 s of processor time for a small file that says little.
+        Together with the two before it 5 s of processor time for a small file that says little. What a small one
+        says was measured; a large one may be joined of several, of which the first speaks for itself.
         """
-        if seconds is None:
-            seconds = self.longest(file_bytes)
-        likely = min(max(seconds, file_bytes / _USUAL_BYTES_A_SECOND), self.max_seconds)
+        if self.may_unfold(file_bytes):
+            likely = seconds or 0.0
+        elif seconds is None:
+            likely = self.max_seconds
+        else:
+            likely = min(max(seconds, file_bytes / _USUAL_BYTES_A_SECOND), self.max_seconds)
         return self._bounds(file_bytes, _DECODE_SECONDS + int(likely / _SLOWEST_DECODER))
 
     def _bounds(self, file_bytes: int, cpu_seconds: int) -> Bounds:

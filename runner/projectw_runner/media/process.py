@@ -21,8 +21,8 @@ class Stalled(Exception):
 class Process:
     """A child in a session of its own. Its reader may be in another thread than the one that kills it.
 
-    ``stdin`` is a descriptor, which the caller closes; ``most_said`` bounds the bytes on standard error. Start it from a thread that lasts: the kernel ends the child
-    together with the thread that made it.
+    ``stdin`` is a descriptor, which the caller closes; ``most_said`` bounds the bytes on standard error.
+    Start it from a thread that lasts: the kernel ends the child together with the thread that made it.
     """
 
     def __init__(

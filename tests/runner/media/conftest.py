@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from projectw_runner.media import Confinement, MediaLimits, find_confinement, find_ffmpeg, open_recording
+from projectw_runner.media import Confinement, MediaLimits, find_ffmpeg, open_recording
+from projectw_runner.media.trial import boxes
 
 MakeWav = Callable[..., Path]
 ReadAll = Callable[..., Awaitable[NDArray[np.float32]]]
@@ -23,17 +24,16 @@ def ffmpeg() -> Path:
 
 
 @pytest.fixture(scope="session")
-def box(ffmpeg: Path) -> Confinement:
-    return find_confinement(ffmpeg)
+def there(ffmpeg: Path) -> dict[str, Confinement]:
+    """Return the boxes that work here."""
+    return boxes(ffmpeg)
 
 
-@pytest.fixture(params=["bubblewrap", "limits"])
-def confinement(request: pytest.FixtureRequest, box: Confinement) -> Confinement:
-    if request.param == "limits":
-        return Confinement(None, "the test wants none")
-    if box.bubblewrap is None:
-        pytest.skip(box.reason)
-    return box
+@pytest.fixture(params=["bubblewrap", "kernel", "limits alone"])
+def confinement(request: pytest.FixtureRequest, there: dict[str, Confinement]) -> Confinement:
+    if request.param not in there:
+        pytest.skip(f"{request.param} does not work here")
+    return there[request.param]
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ import pytest
 from numpy.typing import NDArray
 
 from projectw_runner.failures import JobFailure
-from projectw_runner.media import Confinement, MediaLimits, RecordingClosed, open_recording
+from projectw_runner.media import Confinement, Limits, MediaLimits, Reading, RecordingClosed, open_recording
 
 ReadAll = Callable[..., Awaitable[NDArray[np.float32]]]
 Make = Callable[..., Path]
 
-OPEN_AIR = Confinement(None, "the test wants none")
+OPEN_AIR = Limits(Reading.DESCRIPTOR)
 
 
 def script(folder: Path, body: str) -> Path:
-    """A program in ffmpeg's place: the first call looks at the header, the second decodes."""
+    """A program in ffmpeg's place: it looks at the header, says nothing of the length, and decodes by ``body``."""
     path = folder / "ffmpeg"
     header = "RIFF\\0\\0\\0\\0WAVEfmt \\020\\0\\0\\0\\001\\0\\001\\0\\200\\076\\0\\0\\0\\175\\0\\0\\002\\0\\020\\0data"
     look = f"printf '{header}\\377\\377\\377\\377\\0\\0\\0\\0'; exit 0"
-    path.write_text(f'#!/bin/sh\ncase "$*" in *frames:a*) {look};; esac\n{body}\n')
+    path.write_text(f'#!/bin/sh\ncase "$*" in *frames:a*) {look};; *progress*) exit 0;; esac\n{body}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -114,10 +114,14 @@ async def test_length_and_position_are_told(make_wav: Make, ffmpeg: Path, confin
 
 async def test_the_child_has_its_limits(make_wav: Make, tmp_path: Path) -> None:
     fake = script(tmp_path, "ulimit -c; ulimit -f; ulimit -n; ulimit -v; ulimit -t; printf '%b' '\\0'")
-    limits = MediaLimits(max_memory_bytes=512 * 2**20, max_cpu_seconds=7)
+    limits = MediaLimits()
     async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
         facts = (recording.read(1_000) * 32_768).astype("<i2").tobytes().decode().split()
-    assert facts[:5] == ["0", "0", "64", "524288", "7"]
+    assert facts[:5] == ["0", "0", "64", str((512 * 2**20 + make_wav().stat().st_size) // 1024), "2"]
+    limits = MediaLimits(max_memory_bytes=400 * 2**20, max_cpu_seconds=1)
+    async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
+        facts = (recording.read(1_000) * 32_768).astype("<i2").tobytes().decode().split()
+    assert facts[3:5] == ["409600", "1"]
 
 
 async def test_a_child_that_takes_too_much_memory_ends_the_job_with_a_sentence(
