@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
@@ -146,7 +147,7 @@ class _Download:
 
     def __enter__(self) -> Self:
         # Unbuffered, so that a full disk shows at the write that meets it.
-        self._file = self._path.open("wb", buffering=0)
+        self._file = open(self._path, "wb", buffering=0, opener=_private)
         self._hash = hashlib.sha256()
         self.size = 0
         return self
@@ -182,6 +183,11 @@ class _Download:
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that its owner alone may read, wherever it lies."""
+    return os.open(path, flags, 0o600)
 
 
 def _no_room(error: OSError) -> JobFailure:

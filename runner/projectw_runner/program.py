@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ async def run(settings: RunnerSettings, token: str) -> None:
     Raises ``ConfigError`` for an engine or device that is not there, ``JobFailure`` when nothing can decode.
     """
     log = structlog.get_logger()
+    # A crash must not write what was being transcribed to a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signals = Signals()
     scratch, outbox = open_work_dir(settings.work_path, token)
     if wiped := scratch.wipe():
