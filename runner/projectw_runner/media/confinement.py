@@ -162,21 +162,25 @@ class Bubblewrap:
         if program is not None:
             options += [f"filter={program.hex()}"]
             words += ["--seccomp", str(_FILTER_AT)]
-        words += _binds()
+        words += _binds(ffmpeg)
         if self.reading is Reading.FILE:
             words += ["--proc", "/proc"]
-        words += ["--ro-bind", real, real, "--chdir", "/", real]
+        words += ["--chdir", "/", real]
         return _launched(bounds, options, [*words, *arguments])
 
 
 def readable(ffmpeg: Path) -> list[str]:
     """Return what ``ffmpeg`` must be able to open to start: itself, libraries, devices without content."""
+    return list(dict.fromkeys((*_own(ffmpeg), *_LIBRARIES, *_DEVICES)))
+
+
+def _own(ffmpeg: Path) -> list[str]:
+    """Return the program and the folders of libraries that are its own, or named in the environment."""
     real = ffmpeg.resolve()
     own = [str(real)]
     if real.parent.name == "bin":  # an installation of its own kind, as conda's, has its libraries beside it
         own.append(str(real.parent.parent / "lib"))
-    named = [name for name in os.environ.get("LD_LIBRARY_PATH", "").split(":") if name.startswith("/")]
-    return list(dict.fromkeys((*own, *named, *_LIBRARIES, *_DEVICES)))
+    return own + [name for name in os.environ.get("LD_LIBRARY_PATH", "").split(":") if name.startswith("/")]
 
 
 def _launched(
@@ -189,11 +193,13 @@ def _launched(
     ]
 
 
-def _binds() -> list[str]:
-    binds = []
+def _binds(ffmpeg: Path) -> list[str]:
+    binds: list[str] = []
     for name in map(Path, _BOUND):
         if name.is_symlink():
             binds += ["--symlink", str(name.readlink()), str(name)]
         else:
             binds += ["--ro-bind-try", str(name), str(name)]
+    for own in _own(ffmpeg):
+        binds += ["--ro-bind-try", own, own]
     return binds

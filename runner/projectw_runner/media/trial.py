@@ -28,7 +28,7 @@ _REMEDIES: Final = {
     Part.CALLS: "no filter of system calls, which takes seccomp and a processor of x86-64 or arm64",
     Part.FILES: "no Landlock, which takes Linux 5.13 or newer with landlock among its security modules, or bubblewrap",
     Part.NETWORK: "no network namespace, which takes user namespaces",
-    Part.USER: "not as nobody: ffmpeg must lie, and be executable, where every user may read",
+    Part.USER: "not as nobody, which takes an ffmpeg of version 6 or newer that every user may read",
 }
 
 
