@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from projectw_runner import cli
+from projectw_runner import cli, doctor, program
 from projectw_runner.checkpoints import CheckpointError, CheckpointStore
+from projectw_runner.media import Limits, Reading
+from projectw_runner.settings import RunnerSettings
+from projectw_shared.config import ConfigError
 
 from .fake_server import TOKEN, FakeServer, serving
 
@@ -270,3 +274,37 @@ async def test_doctor_finds_a_work_dir_that_cannot_be_used(
     code, found = await examine()
     assert code == 1
     assert found["work_dir"]["status"] == "fail"
+
+
+async def test_doctor_says_which_parts_of_the_confinement_are_active(
+    config: Path, server: FakeServer, examine: Examine
+) -> None:
+    write(config, server_url=server.url, token=TOKEN)
+    _, found = await examine()
+    for word in ("files:", "network:", "user:", "limits:"):
+        assert word in found["confinement"]["message"]
+    write(config, server_url=server.url, token=TOKEN, confinement="limits")
+    code, found = await examine()
+    assert (code, found["confinement"]["status"]) == (0, "warn")
+    assert "the setting confinement" in found["confinement"]["message"]
+    assert "auto" in found["confinement"]["remedy"]
+
+
+@pytest.mark.parametrize("wanted", ["auto", "require"])
+def test_a_runner_that_must_confine_and_cannot_does_not_start(
+    wanted: Literal["auto", "require"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Limits(Reading.DESCRIPTOR, ("anything that would help",))
+    monkeypatch.setattr("projectw_runner.media.trial._best", lambda _trial, _reading: plain)
+    settings = RunnerSettings(confinement=wanted)
+    if wanted == "auto":
+        assert program._opener(settings)
+        (_, finding) = doctor._decoder(settings)
+        assert finding.status == "warn"
+        return
+    with pytest.raises(ConfigError, match="anything that would help") as refusal:
+        program._opener(settings)
+    assert refusal.value.mistakes[0].path == "runner.confinement"
+    (_, finding) = doctor._decoder(settings)
+    assert (finding.status, finding.exit) == ("fail", 78)
+    assert "bubblewrap" in finding.remedy
