@@ -144,7 +144,7 @@ async def test_a_child_killed_for_its_time_is_told_as_a_limit(make_wav: Make, tm
 
 async def test_a_child_that_computes_without_a_result_is_given_up(make_wav: Make, tmp_path: Path) -> None:
     fake = script(tmp_path, "exec sleep 1000")
-    limits = MediaLimits(max_stall_seconds=0.1)
+    limits = MediaLimits(max_stall_seconds=2.0)
     async with open_recording(make_wav(), limits=limits, ffmpeg=fake, confinement=OPEN_AIR) as recording:
         with pytest.raises(JobFailure) as failure:
             await asyncio.to_thread(recording.read, 100)
