@@ -186,9 +186,15 @@ class _Linux:
         self._check("a new namespace", self._libc.unshare(flags))
 
     def drop_capabilities(self) -> None:
-        """Keep none of root's powers; with no new privileges set, no exec brings one back."""
+        """Keep none of root's powers; with no new privileges set, no exec brings one back.
+
+        Who has none does not ask: a service manager may have forbidden the call.
+        """
         header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
-        self._check("capset", self._libc.capset(header, bytes(24)))
+        held = ctypes.create_string_buffer(24)
+        self._check("capget", self._libc.capget(header, held))
+        if any(held.raw):
+            self._check("capset", self._libc.capset(header, bytes(24)))
 
     def _check(self, what: str, result: int) -> int:
         if result < 0:

@@ -1,7 +1,10 @@
 """What a process has given up once it is behind the launcher: seen from inside, by a Python in ffmpeg's place."""
 
+import errno
 import json
 import os
+import platform
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +148,34 @@ def test_behind_the_filter_no_socket_no_process_and_no_signal_but_threads(spy: P
 
 def test_no_power_of_root_is_left(spy: Path) -> None:
     assert launched(spy)["chroot"] == "EPERM"
+
+
+def test_where_nothing_is_to_be_dropped_the_call_that_would_is_not_made() -> None:
+    """As in a unit whose list of system calls leaves out the privileged ones."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the number of capset is that of x86-64")
+    no_capset = b"".join(
+        struct.pack("=HBBI", *instruction)
+        for instruction in (
+            (0x20, 0, 0, 0),
+            (0x15, 0, 1, 126),
+            (0x06, 0, 0, 0x00050000 | errno.EPERM),
+            (0x06, 0, 0, 0x7FFF0000),
+        )
+    )
+    inner = (
+        sys.executable,
+        "-I",
+        "-S",
+        launcher.__file__,
+        "memory=2000000000",
+        "cpu=10",
+        "--",
+        "/bin/echo",
+        "ran",
+    )
+    done = run(f"filter={no_capset.hex()}", command=inner)
+    assert (done.stdout, done.returncode) == ("ran\n", 0), done.stderr
 
 
 def run(*options: str, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
