@@ -57,13 +57,13 @@ async def _answer(reader: asyncio.StreamReader) -> int:
 
 
 def _list(token: str) -> bytes:
-    return f"GET {routes.JOBS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    return f"GET {routes.JOBS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 
 def _submission(token: str) -> bytes:
     recording = small_recording()
     head = (
-        f"POST {routes.JOBS}?file_name=x.wav HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"POST {routes.JOBS}?file_name=x.wav HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: audio/wav\r\nContent-Length: {len(recording)}\r\n\r\n"
     )
     return head.encode() + recording

@@ -44,7 +44,7 @@ class Installation:
             "server.log",
             pin=pin,
         )
-        found = program.wait_for(r"listening on (http://\S+:(\d+))")
+        found = program.wait_for(r"listening on (https?://\S+:(\d+))")
         self._port = int(found[2])
         self.use_server(found[1])
         return program

@@ -36,7 +36,17 @@ class Agent:
         self._registration = registration
         self._stopping = asyncio.Event()
         self._held: Held | None = None
+        self._is_registered = False
         self._log = structlog.get_logger()
+
+    @property
+    def status(self) -> str:
+        """What this runner does just now, as a phrase for its operator."""
+        if self._stopping.is_set():
+            return "Leaving"
+        if self._held is not None:
+            return f"Working on job {self._held.id}"
+        return "Waiting for a job" if self._is_registered else "Not registered yet"
 
     def stop(self) -> None:
         """Take no more jobs; what is held goes back to the queue with its segments, and ``run`` returns."""
@@ -76,6 +86,7 @@ class Agent:
                 level("not registered yet, trying again", reason=error.detail)
                 await backoff.pause(error)
             else:
+                self._is_registered = True
                 self._log.info("registered", runner=session.runner_id, name=self._registration.name)
                 return session
 

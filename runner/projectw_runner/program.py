@@ -18,6 +18,7 @@ from projectw_runner.delivery import Delivery, Outbox
 from projectw_runner.engines import Engine, Unsupported, registry
 from projectw_runner.failures import JobFailure
 from projectw_runner.media import MediaLimits, find_confinement, find_ffmpeg, open_recording
+from projectw_runner.reporting import reporting
 from projectw_runner.scratch import Scratch
 from projectw_runner.settings import RunnerSettings
 from projectw_runner.work import OpenRecording, Worker
@@ -27,6 +28,7 @@ from projectw_shared.exits import Exit
 from projectw_shared.extras import missing_extra
 from projectw_shared.http import Api, Exchange, FixedToken
 from projectw_shared.messages import Registration
+from projectw_shared.supervision import Supervisor
 
 USER_AGENT = f"projectw-runner/{__version__}"
 MEBIBYTE = 1024 * 1024
@@ -64,15 +66,25 @@ async def run(settings: RunnerSettings, token: str) -> None:
         )
         registration = Registration(settings.label, __version__, engine.name, engine.device[:200], models)
         agent = Agent(client, worker, Delivery(client, outbox), registration)
-        signals.ask = agent.stop
+        supervisor = Supervisor.from_environment()
+        signals.ask = lambda: stop(agent, supervisor)
+        supervisor.tell("READY=1")
         try:
-            await agent.run()
+            async with reporting(supervisor, agent, worker):
+                await agent.run()
         finally:
+            supervisor.tell("STOPPING=1")
             if worker.is_stuck:
                 # Python would wait for the engine's thread, which may be inside a batch of any length. All
                 # that matters is done: the job is handed back, its recording removed.
                 os._exit(Exit.FAILED if worker.has_hung else Exit.DONE)
             worker.close()
+
+
+def stop(agent: Agent, supervisor: Supervisor) -> None:
+    """Let ``agent`` come to an end, and tell ``supervisor`` that it does."""
+    supervisor.tell("STOPPING=1", "STATUS=Handing back what is held")
+    agent.stop()
 
 
 def connect(

@@ -94,7 +94,11 @@ def create_app(settings: ServerSettings, database: Database, store: FolderStore 
     services = assemble(settings, database, store)
     app.extensions[EXTENSION] = services
     for module in DOORS:
-        app.register_blueprint(module.doors.blueprint(tight_per_minute=settings.login_attempts_per_minute))
+        app.register_blueprint(
+            module.doors.blueprint(
+                tight_per_minute=settings.login_attempts_per_minute, closed=operations.closed(settings)
+            )
+        )
     surround(app, translated, services)
 
     @app.while_serving

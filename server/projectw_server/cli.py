@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from projectw_server import home
+from projectw_server import exposure, home
 from projectw_server.accounts.domains import check_domains
 from projectw_server.accounts.issuing import show_code
 from projectw_server.accounts.keys import signing_key
@@ -28,6 +28,7 @@ from projectw_server.db.moving import NotMoved, move
 from projectw_server.db.opening import check_url, sqlite_file
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
+from projectw_server.tls import certificate_of
 from projectw_shared import __version__
 from projectw_shared.config import SECTIONS, ConfigError, Mistake, load, schema
 from projectw_shared.errors import ProjectWError
@@ -301,7 +302,12 @@ def check_configuration(config: Path | None) -> None:
     """Say everything that is wrong with the configuration, or that nothing is."""
     loaded = load("server", ServerSettings, config=config)
     settings = loaded.settings
-    looks: list[Callable[[], object]] = [lambda: with_secrets(settings), lambda: check_url(settings.database)]
+    looks: list[Callable[[], object]] = [
+        lambda: with_secrets(settings),
+        lambda: check_url(settings.database),
+        lambda: exposure.check(settings),
+        lambda: certificate_of(settings),
+    ]
     if settings.signing_key is not None or settings.signing_key_file is not None:
         looks.append(lambda: signing_key(settings))
     # Imported here: what speaks to mail servers, which only this and serving need.

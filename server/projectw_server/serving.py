@@ -4,8 +4,8 @@ import asyncio
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import cast
 
@@ -13,30 +13,28 @@ import structlog
 import uvicorn
 from quart import Quart
 
-from projectw_server import home
+from projectw_server import exposure, home
 from projectw_server.agreement import agree
 from projectw_server.api.access import Application, Message, Receive, Scope, Send
 from projectw_server.api.connections import BoundedProtocol
 from projectw_server.api.context import EXTENSION, Services
+from projectw_server.api.greeting import Reception
+from projectw_server.api.hosts import Hosts
+from projectw_server.api.occupancy import Occupancy
 from projectw_server.api.refusing import refuse
 from projectw_server.app import create_app
 from projectw_server.db import open_database
 from projectw_server.settings import ServerSettings
+from projectw_server.tls import Certificate, certificate_of
+from projectw_server.watchdog import watching
 from projectw_shared.errors import Unavailable
-
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection may rest between two requests. Longer than clients keep theirs (aiohttp: 15 s), or a request
-would now and then meet a connection that is just being closed."""
+from projectw_shared.supervision import Supervisor
 
 GRACE_SECONDS = 3
 """How long answers that have begun may take to end when the server stops."""
 
 OTHER_FILES = 512
 """File descriptors for what is no accepted connection: the database, recordings, and connections being refused."""
-
-TRUSTED_PROXIES = ["127.0.0.1", "::1"]
-"""Where X-Forwarded-For and -Proto are believed: a proxy on this machine."""
-
 
 _log = structlog.get_logger(__name__)
 
@@ -64,14 +62,17 @@ class Interruptible:
         except asyncio.CancelledError:
             if has_begun or scope["type"] != "http":
                 raise
-            await refuse(send, Unavailable("The server is stopping; try again", retry_after=5))
+            await refuse(
+                send, Unavailable("The server is stopping; try again", retry_after=5), scheme=scope["scheme"]
+            )
 
 
 class Server(uvicorn.Server):
     """Uvicorn, told to say when it answers and to end what would otherwise be held open.
 
     ``on_leaving`` is called when the server is told to stop, and ``on_stop`` ``delay`` seconds later, when it takes no
-    more connections: until then it serves as before, so that a balancer can find out.
+    more connections: until then it serves as before, so that a balancer can find out. With a
+    ``reception`` it speaks TLS.
     """
 
     def __init__(
@@ -82,24 +83,38 @@ class Server(uvicorn.Server):
         *,
         on_leaving: Callable[[], None] = lambda: None,
         delay: float = 0.0,
+        reception: Reception | None = None,
     ) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._on_stop = on_stop
         self._on_leaving = on_leaving
         self._delay = delay
+        self._reception = reception
         self._is_leaving = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
-        await super().startup(sockets)
+        await super().startup(sockets if self._reception is None else [])
         if self.started:
+            if self._reception is not None:
+                self._reception.open(sockets or [], self._protocol)
             self._on_started()
+
+    def _protocol(self, on_made: Callable[[], object]) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as Uvicorn itself calls it
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            on_made=on_made,
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, let go of held requests, and end."""
         for server in self.servers:
             server.close()
+        if self._reception is not None:
+            self._reception.close()
         self._on_stop()
         await super().shutdown(sockets)
 
@@ -138,8 +153,11 @@ class Server(uvicorn.Server):
 async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
     """Serve until the process is told to stop; ``announce`` gets the line that says where.
 
-    Raises HomeError, CannotListen, or ConfigError for a signing key that is too weak.
+    Raises HomeError, CannotListen, or ConfigError for a signing key that is too weak, a certificate that cannot be
+    used, and an address that is not protected.
     """
+    exposure.check(settings)
+    certificate = certificate_of(settings)
     home.prepare(settings.home)
     with ExitStack() as held:
         if settings.database.startswith("sqlite"):
@@ -147,19 +165,54 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
         sockets = bind(settings.host, settings.port)
         for each in sockets:
             held.enter_context(each)
+        address = url(settings.host, sockets[0], is_secure=certificate is not None)
         async with open_database(settings.database) as database:
             if database.is_shared:
                 await agree(database, settings)
             app = create_app(settings, database)
-            await _run(app, sockets, lambda: announce(f"listening on {url(settings.host, sockets[0])}"))
+            supervisor = Supervisor.from_environment()
+            async with watching(supervisor, database), renewing(certificate):
+
+                def started() -> None:
+                    announce(f"listening on {address}")
+                    supervisor.tell("READY=1", f"STATUS=Listening on {address}")
+
+                await _run(app, sockets, certificate, started, lambda: supervisor.tell("STOPPING=1"))
 
 
-async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
+@asynccontextmanager
+async def renewing(certificate: Certificate | None) -> AsyncIterator[None]:
+    """Take over a renewed ``certificate`` during the block."""
+    watch = asyncio.create_task(certificate.watch(), name="certificate") if certificate else None
+    try:
+        yield
+    finally:
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait([watch])
+
+
+async def _run(
+    app: Quart,
+    sockets: list[socket.socket],
+    certificate: Certificate | None,
+    on_started: Callable[[], None],
+    on_leaving: Callable[[], object],
+) -> None:
     services = cast("Services", app.extensions[EXTENSION])
+    settings = services.settings
+    if Hosts(settings).are_guessed:
+        _log.warning(
+            "neither public_url nor allowed_hosts is set: only this machine's name and IP addresses are answered"
+        )
+    on_excess = services.metrics.requests.note_refused_connection
+    occupancy = Occupancy(
+        connections_possible(settings.max_connections),
+        settings.max_connections_per_address,
+        exposure.proxies(settings),
+    )
     protocol = partial(
-        BoundedProtocol,
-        most=connections_possible(services.settings.max_connections),
-        on_excess=services.metrics.requests.note_refused_connection,
+        BoundedProtocol, occupancy=occupancy, on_excess=on_excess, rate=settings.min_bytes_per_second
     )
     config = uvicorn.Config(
         Interruptible(cast("Application", app)),
@@ -169,16 +222,22 @@ async def _run(app: Quart, sockets: list[socket.socket], on_started: Callable[[]
         access_log=False,
         log_config=None,
         server_header=False,
-        forwarded_allow_ips=TRUSTED_PROXIES,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
+
+    def leave() -> None:
+        services.lifetime.leave()
+        on_leaving()
+
     server = Server(
         config,
         on_started,
         services.stop,
-        on_leaving=services.lifetime.leave,
-        delay=services.settings.shutdown_delay_seconds,
+        on_leaving=leave,
+        delay=settings.shutdown_delay_seconds,
+        reception=Reception(certificate.context, occupancy, on_excess) if certificate else None,
     )
     await server.serve(sockets)
 
@@ -236,7 +295,7 @@ def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
     return sock
 
 
-def url(host: str, sock: socket.socket) -> str:
+def url(host: str, sock: socket.socket, *, is_secure: bool = False) -> str:
     """Return the address to open: the host as it was set, the port as it was given."""
     name = f"[{host}]" if ":" in host else host or "0.0.0.0"  # noqa: S104  what an empty host means
-    return f"http://{name}:{sock.getsockname()[1]}"
+    return f"{'https' if is_secure else 'http'}://{name}:{sock.getsockname()[1]}"

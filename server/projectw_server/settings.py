@@ -26,6 +26,22 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The port to listen on; 0 takes any free one."""
     public_url: str | None = None
     """The address by which people reach this server (default: none is known)."""
+    allowed_hosts: list[str] = []
+    """Further names under which the server may be asked; that of public_url is one, and loopback's always are."""
+    tls_certificate_file: Path | None = None
+    """The certificate (PEM, with its chain) to speak TLS with, for those without a proxy; read anew when it changes."""
+    tls_key_file: Path | None = None
+    """The certificate's private key (PEM, without a passphrase)."""
+    trusted_proxies: list[str] = []
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    insecure_plain_http: bool = False
+    """Listen without TLS and without a proxy beyond this machine: everything crosses the network unencrypted."""
+    cors_origins: list[str] = []
+    """Origins whose pages may call this server from a browser, such as https://app.example.org."""
+    docs: bool = True
+    """Serve /docs and /openapi.json."""
+    metrics: Literal["admins", "token", "closed"] = "admins"
+    """Who may read /metrics: admins and whoever has metrics_token, only the latter, or nobody."""
     data_dir: Path | None = None
     """Where the database, the recordings and the generated key live (default: the user's data directory)."""
     database_url: str | None = None
@@ -74,8 +90,10 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The largest recording that is accepted."""
     min_free_bytes: Annotated[int, Meta(ge=0)] = 100 * MIB
     """Uploads are refused when the disk would have less room than this."""
-    upload_idle_seconds: Positive = 60
-    """How long an upload may be silent before it is given up."""
+    upload_idle_seconds: Positive = 30
+    """How long a body may be silent, or slower than min_bytes_per_second, before it is given up."""
+    min_bytes_per_second: PositiveCount = 1000
+    """How fast a body has to come, and an answer to be taken, measured over upload_idle_seconds."""
     heartbeat_seconds: Positive = 15
     """How often a runner calls, at most a quarter of lease_seconds."""
     lease_seconds: Positive = 60
@@ -95,6 +113,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How late the server may come to what is due before it refuses requests, with the same shares."""
     max_connections: PositiveCount = 10_000
     """How many connections may be open at once."""
+    max_connections_per_address: PositiveCount = 5000
+    """How many of them one address may have; three quarters of them at most, and a trusted proxy all."""
     metrics_token: str | None = None
     """A bearer token with which Prometheus may read /metrics; admins may always."""
     metrics_token_file: Path | None = None

@@ -15,6 +15,7 @@
     │   └── QuotaExceeded
     ├── NotFound 404
     ├── MethodNotAllowed 405
+    ├── TooSlow 408
     ├── Conflict 409
     │   ├── IllegalMove
     │   ├── LeaseLost
@@ -23,14 +24,19 @@
     │   ├── NotFinished
     │   └── KeyInUse
     ├── TooLarge 413
+    ├── TargetTooLong 414
     ├── UnsupportedMedia 415
     ├── RangeNotSatisfiable 416
+    ├── ExpectationFailed 417
+    ├── Misdirected 421
     ├── Invalid 422
     │   ├── KeyReused
     │   └── WeakPassword
     ├── TooManyRequests 429
     │   ├── TooManyTries
-    │   └── TooManyJobs
+    │   ├── TooManyJobs
+    │   └── TooManyConnections
+    ├── HeadersTooLarge 431
     ├── Internal 500
     ├── Unavailable 503
     │   └── Busy
@@ -133,6 +139,12 @@ class MethodNotAllowed(ProjectWError):
     title = "This route does not know that method"
 
 
+class TooSlow(ProjectWError):
+    status = 408
+    code = "too-slow"
+    title = "The request came too slowly"
+
+
 class Conflict(ProjectWError):
     status = 409
     code = "conflict"
@@ -184,6 +196,12 @@ class TooLarge(ProjectWError):
     title = "The recording is larger than this server accepts"
 
 
+class TargetTooLong(ProjectWError):
+    status = 414
+    code = "target-too-long"
+    title = "The address is longer than this server reads"
+
+
 class UnsupportedMedia(ProjectWError):
     status = 415
     code = "unsupported-media"
@@ -194,6 +212,18 @@ class RangeNotSatisfiable(ProjectWError):
     status = 416
     code = "range-not-satisfiable"
     title = "The range lies outside the file"
+
+
+class ExpectationFailed(ProjectWError):
+    status = 417
+    code = "expectation-failed"
+    title = "This server knows no other expectation than 100-continue"
+
+
+class Misdirected(ProjectWError):
+    status = 421
+    code = "misdirected"
+    title = "This server does not answer under that name"
 
 
 class Invalid(ProjectWError):
@@ -228,6 +258,17 @@ class TooManyJobs(TooManyRequests):
     code = "too-many-jobs"
     title = "As many jobs wait as this account may have waiting"
     retry_after = 60.0
+
+
+class TooManyConnections(TooManyRequests):
+    code = "too-many-connections"
+    title = "This address has as many connections as it may"
+
+
+class HeadersTooLarge(ProjectWError):
+    status = 431
+    code = "headers-too-large"
+    title = "The head of the request is larger than this server reads"
 
 
 class Internal(ProjectWError):

@@ -5,9 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from projectw_server.api import connections, doors
+from projectw_server.api import connections
 from projectw_server.api.access import LONGEST_PATH
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
@@ -26,6 +27,13 @@ LOGIN = b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\n"
 @pytest.fixture
 async def live(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
     async with serving(settings, database) as live:
+        yield live
+
+
+@pytest.fixture
+async def hasty(settings: ServerSettings, database: Database) -> AsyncIterator[Live]:
+    """A server with little patience."""
+    async with serving(replace(settings, upload_idle_seconds=0.3), database) as live:
         yield live
 
 
@@ -60,7 +68,7 @@ async def exchange(port: int, start: bytes, piece: bytes = b"", pieces: int = 0)
 )
 async def test_what_has_no_end_is_cut_off(live: Live, start: bytes, piece: bytes) -> None:
     answer = await exchange(live.port, start, piece, MANY)
-    assert answer == b"" or answer == b"cut off" or answer.startswith(b"HTTP/1.1 400 ")
+    assert answer == b"" or answer == b"cut off" or answer.startswith((b"HTTP/1.1 414 ", b"HTTP/1.1 431 "))
 
 
 async def test_a_long_head_is_still_read(live: Live) -> None:
@@ -69,9 +77,15 @@ async def test_a_long_head_is_still_read(live: Live) -> None:
 
 
 async def test_a_large_body_in_many_pieces_is_no_head(live: Live) -> None:
+    runner = await live.services.runner_tokens.create("gpu")
     body = b" " * (MANY * len(PIECE))
-    head = LOGIN + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-    assert (await exchange(live.port, head, body[: len(PIECE)], MANY)).startswith(b"HTTP/1.1 400 ")
+    head = (
+        b"POST /api/runners/heartbeat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n" % (runner.token.encode(), len(body))
+    )
+    answer = await exchange(live.port, head, body[: len(PIECE)], MANY)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"The body is no JSON" in answer
 
 
 @pytest.mark.parametrize(
@@ -93,19 +107,18 @@ async def test_a_connection_without_a_request_ends(
     await exchange(live.port, start)  # returns when the server closes
 
 
-async def test_a_json_body_has_its_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "JSON_SECONDS", 0.1)
-    answer = await exchange(live.port, LOGIN + b"Connection: close\r\nContent-Length: 20\r\n\r\n{")
-    assert b"The body did not arrive within" in answer
+async def test_a_json_body_that_stands_still_is_given_up_and_its_connection_with_it(hasty: Live) -> None:
+    answer = await exchange(hasty.port, LOGIN + b"Content-Length: 20\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"Nothing arrived for" in answer
 
 
 async def test_a_request_that_is_being_answered_outlasts_the_deadline(
-    live: Live, monkeypatch: pytest.MonkeyPatch
+    hasty: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
-    monkeypatch.setattr(doors, "JSON_SECONDS", 0.4)
-    answer = await exchange(live.port, LOGIN + b"Connection: close\r\nContent-Length: 20\r\n\r\n{")
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    answer = await exchange(hasty.port, LOGIN + b"Content-Length: 20\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_client_that_reads_no_answer_is_cut_off(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +127,7 @@ async def test_a_client_that_reads_no_answer_is_cut_off(live: Live, monkeypatch:
     tokens = await live.services.sessions.login("ada@example.org", "correct horse battery staple")
     with socket.create_connection(("127.0.0.1", live.port)) as client:
         client.sendall(
-            b"GET /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n"
+            b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n"
             % tokens.access_token.encode()
         )
         await until(lambda: live.services.bus.is_watched(person.id))

@@ -91,7 +91,7 @@ async def test_a_refused_submission_leaves_nothing(live: Live, admin: Caller) ->
 async def test_an_upload_is_refused_before_its_body_is_asked_for(live: Live, admin: Caller) -> None:
     token = admin.headers["Authorization"]
     head = (
-        f"POST /api/jobs?file_name=a.wav HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+        f"POST /api/jobs?file_name=a.wav HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
         "Content-Type: audio/wav\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
     )
     with flooded(live):
@@ -241,7 +241,7 @@ async def small(settings: ServerSettings, database: Database) -> AsyncIterator[L
         yield live
 
 
-REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:

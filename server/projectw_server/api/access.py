@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from projectw_server.api.directory import Directory
+from projectw_server.api.headers import completed
 from projectw_server.api.visits import VISIT, Visit
 from projectw_server.metrics.requests import OTHER, RequestMetrics
 from projectw_shared import routes
@@ -45,14 +46,6 @@ LONGEST_PATH = 500
 CLIENT_GONE = 499
 """Logged for a request that had no answer because its client left: nginx's number for it."""
 
-# An answer's own value of any of these wins.
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-)
-
 _log = structlog.get_logger("projectw.access")
 
 
@@ -75,7 +68,13 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": _completed(message["headers"], request_id)}
+                message = {
+                    **message,
+                    "headers": [
+                        *completed(message["headers"], scope.get("scheme", "http")),
+                        (b"x-request-id", request_id.encode()),
+                    ],
+                }
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -94,13 +93,6 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and GIVEN_ID.fullmatch(value):
             return bytes(value).decode()
     return new_id()
-
-
-def _completed(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-    given = [(bytes(name), bytes(value)) for name, value in headers]
-    names = {name.lower() for name, _ in given}
-    missing = [(name, value) for name, value in HEADERS if name not in names]
-    return [*given, *missing, (b"x-request-id", request_id.encode())]
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -4,9 +4,8 @@ One declaration makes the check, the decoding, the answer and the OpenAPI docume
 differ from another. A handler is called with the caller first and returns a message, or a ready response.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,8 +19,10 @@ from quart_rate_limiter import RateLimit, rate_limit
 from projectw_server.accounts.principals import Grant
 from projectw_server.api.access import JOB
 from projectw_server.api.admission import Urgency
+from projectw_server.api.context import services
 from projectw_server.api.identity import Who, admit
 from projectw_server.api.visits import held
+from projectw_server.uploads.patience import steady
 from projectw_shared.errors import BadRequest, Invalid, TooLarge
 from projectw_shared.ids import is_id
 from projectw_shared.routes import rule
@@ -30,11 +31,8 @@ from projectw_shared.strict import strict
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
 
-MAX_JSON_BYTES = 8 * 1024 * 1024
-"""The largest JSON body: a heartbeat that brings hours of segments with word times is the longest there is."""
-
-JSON_SECONDS = 120.0
-"""How long a JSON body may take to arrive: Quart's own time limit does not cover iteration."""
+MAX_JSON_BYTES = 64 * 1024
+"""The largest JSON body, unless a door says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class Door:
     status, or whatever response the handler makes. ``accepts`` and ``produces`` name the media types of bodies and
     answers that are no JSON, ``headers`` those request headers that mean something here; they are told in the
     document, the handler reads them. ``grant`` is what the caller's credential must grant: by default to read for GET,
-    to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. A ``tight`` door is one
-    at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are turned away when the
-    server is busy.
+    to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. ``max_bytes`` bounds the JSON body. A
+    ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are
+    turned away when the server is busy.
     """
 
     method: str
@@ -63,6 +61,7 @@ class Door:
     headers: tuple[str, ...] = ()
     grant: Grant | None = None
     unconfirmed: bool = False
+    max_bytes: int = MAX_JSON_BYTES
     tight: bool = False
     urgency: Urgency = Urgency.ORDINARY
 
@@ -88,10 +87,15 @@ class Doors:
 
         return declare
 
-    def blueprint(self, *, tight_per_minute: int) -> Blueprint:
-        """Return the routes, the tight ones limited to ``tight_per_minute`` calls from one address."""
+    def blueprint(self, *, tight_per_minute: int, closed: Collection[str] = ()) -> Blueprint:
+        """Return the routes, the tight ones limited to ``tight_per_minute`` calls from one address.
+
+        Paths that are ``closed`` are left out, as if there were none.
+        """
         blueprint = Blueprint(self.name, __name__)
         for door, handler in self._declared:
+            if door.path in closed:
+                continue
             view = _view(door, handler)
             if door.tight:
                 view = rate_limit(limits=[RateLimit(tight_per_minute, timedelta(minutes=1))])(view)
@@ -109,7 +113,7 @@ def _view(door: Door, handler: Handler) -> Any:
         if door.query is not None:
             arguments["query"] = _read_query(door.query)
         if door.takes is not None:
-            arguments["body"] = await _read_body(door.takes)
+            arguments["body"] = await _read_body(door.takes, door.max_bytes)
         return _respond(await handler(*(() if caller is None else (caller,)), **arguments), door.status)
 
     view.__name__ = handler.__name__
@@ -141,15 +145,20 @@ def _scope() -> dict[str, Any]:
     return cast("dict[str, Any]", request.scope)
 
 
-async def unhurried(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces of the present request's ``body``; what its client takes to send them is no work."""
-    coming = aiter(body)
-    while True:
-        with while_held():
-            piece = await anext(coming, None)
-        if piece is None:
-            return
-        yield piece
+async def arriving() -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of the present request's body; what its client takes to send them is no work.
+
+    Raises TooSlow: Quart's own time limit does not cover iteration.
+    """
+    settings = services().settings
+    seconds = settings.upload_idle_seconds
+    async with aclosing(steady(request.body, seconds, settings.min_bytes_per_second)) as coming:
+        while True:
+            with while_held():
+                piece = await anext(coming, None)
+            if piece is None:
+                return
+            yield piece
 
 
 def _read_query(kind: type[T]) -> T:
@@ -159,8 +168,8 @@ def _read_query(kind: type[T]) -> T:
         raise Invalid(f"The query string is not valid: {error}") from error
 
 
-async def _read_body(kind: type[T]) -> T:
-    raw = await _read_raw()
+async def _read_body(kind: type[T], most: int) -> T:
+    raw = await _read_raw(most)
     try:
         return msgspec.json.decode(raw, type=strict(kind))
     except msgspec.ValidationError as error:
@@ -169,16 +178,15 @@ async def _read_body(kind: type[T]) -> T:
         raise BadRequest(f"The body is no JSON: {error}") from error
 
 
-async def _read_raw() -> bytearray:
+async def _read_raw(most: int) -> bytearray:
     raw = bytearray()
-    try:
-        async with asyncio.timeout(JSON_SECONDS):
-            async for chunk in unhurried(request.body):
-                raw += chunk
-                if len(raw) > MAX_JSON_BYTES:
-                    raise TooLarge(f"A JSON body has at most {MAX_JSON_BYTES} bytes")
-    except TimeoutError as error:
-        raise BadRequest(f"The body did not arrive within {JSON_SECONDS:g} s; send it again") from error
+    declared = request.content_length
+    if declared is not None and declared > most:
+        raise TooLarge(f"A JSON body has at most {most} bytes here")
+    async for chunk in arriving():
+        raw += chunk
+        if len(raw) > most:
+            raise TooLarge(f"A JSON body has at most {most} bytes here")
     return raw
 
 

@@ -1,4 +1,4 @@
-"""What stands around the doors of every app: identity, limits, errors, self-description, headers, log."""
+"""What stands around the doors of every app: identity, limits, errors, self-description, hosts, headers, log."""
 
 from typing import cast
 
@@ -7,8 +7,11 @@ from quart import Quart
 from projectw_server.api import limits, openapi, problems
 from projectw_server.api.access import Access, Application
 from projectw_server.api.context import Services
+from projectw_server.api.cors import Cors
 from projectw_server.api.directory import Directory
+from projectw_server.api.front import Front
 from projectw_server.api.gate import Gate
+from projectw_server.api.hosts import Hosts
 from projectw_server.api.identity import JwtAuth
 from projectw_server.api.problems import Translate
 
@@ -25,4 +28,5 @@ def surround(app: Quart, translate: Translate, services: Services) -> None:
     directory = Directory(view.door for view in views if hasattr(view, "door"))
     requests = services.metrics.requests
     gate = Gate(cast("Application", app.asgi_app), services.admission, requests)
-    app.asgi_app = Access(gate, directory, requests)  # type: ignore[assignment, method-assign]  # typed by its scopes
+    front = Front(gate, Hosts(services.settings), Cors(services.settings.cors_origins))
+    app.asgi_app = Access(front, directory, requests)  # type: ignore[assignment, method-assign]  # typed by its scopes

@@ -14,8 +14,9 @@ from projectw_server.api.doors import Doors
 from projectw_server.api.identity import Who
 from projectw_server.api.lifetime import Stage
 from projectw_server.api.openapi import provider_of
+from projectw_server.settings import ServerSettings
 from projectw_shared import __version__, routes
-from projectw_shared.errors import Unavailable
+from projectw_shared.errors import Forbidden, Unavailable
 from projectw_shared.formats import FORMATS
 from projectw_shared.jobs import MODELS
 from projectw_shared.messages import About
@@ -29,6 +30,16 @@ class Status(Struct, frozen=True):
     """All is well."""
 
     status: Literal["ok"] = "ok"
+
+
+def closed(settings: ServerSettings) -> set[str]:
+    """Return the paths that the settings close."""
+    paths: set[str] = set()
+    if settings.metrics == "closed":
+        paths.add(routes.METRICS)
+    if not settings.docs:
+        paths |= {routes.OPENAPI, routes.DOCS}
+    return paths
 
 
 @doors.door("GET", routes.ABOUT, Who.ANYONE, gives=About)
@@ -74,11 +85,13 @@ async def readyz() -> Status:
 
 
 @doors.door("GET", routes.METRICS, Who.OPERATOR, produces=("text/plain",), urgency=Urgency.IDLE)
-async def metrics(*_: Person) -> Response:
+async def metrics(*admin: Person) -> Response:
     """Tell how the server fares, in Prometheus' text format, or in OpenMetrics where that is asked for.
 
-    For admins, and for a program that sends the metrics token of the settings.
+    For admins, unless the settings say otherwise, and for a program that sends the metrics token of the settings.
     """
+    if admin and services().settings.metrics == "token":
+        raise Forbidden("On this server the metrics are for a program with the metrics token alone")
     census = await services().census.take()
     body, content_type = services().metrics.render(census, request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)

@@ -11,7 +11,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from projectw_server.api.identity import bearer_token
-from projectw_shared.errors import Internal, ProjectWError, kind_of, to_problem
+from projectw_shared.errors import Internal, ProjectWError, TooSlow, kind_of, to_problem
 from projectw_shared.ids import new_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -73,6 +73,9 @@ def _answer(document: dict[str, Any], headers: dict[str, str]) -> Response:
         headers = {**headers, "WWW-Authenticate": _challenge()}
     if status in RETRY_LATER:
         headers = {"Retry-After": "1", **headers}
+    if status == TooSlow.status:
+        # What of the request is still to come would keep the connection.
+        headers = {"Connection": "close", **headers}
     body = msgspec.json.encode(document)
     return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 

@@ -32,6 +32,9 @@ from projectw_shared.messages import (
 
 doors = Doors("runners")
 
+MAX_SEGMENT_BYTES = 8 * 1024 * 1024
+"""The largest heartbeat: one that brings hours of segments with word times is the longest body in JSON there is."""
+
 # A runner that holds a job is let in whatever its heartbeat's door says; see api/gate.py.
 IDLE, WORKING = Urgency.IDLE, Urgency.WORKING
 
@@ -84,7 +87,15 @@ async def register(runner: RunnerIdentity, body: Registration) -> Registered:
     return await services().fleet.register(runner, body)
 
 
-@doors.door("POST", routes.RUNNER_HEARTBEAT, Who.RUNNER, takes=Heartbeat, gives=HeartbeatReply, urgency=IDLE)
+@doors.door(
+    "POST",
+    routes.RUNNER_HEARTBEAT,
+    Who.RUNNER,
+    takes=Heartbeat,
+    gives=HeartbeatReply,
+    max_bytes=MAX_SEGMENT_BYTES,
+    urgency=IDLE,
+)
 async def heartbeat(runner: RunnerIdentity, body: Heartbeat) -> HeartbeatReply:
     """Say that the runner lives, bring segments, wait for a job or for news of the one that is held."""
     metrics = services().metrics

@@ -14,12 +14,12 @@ from quart import Response, request
 from projectw_server.accounts.principals import Person
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
-from projectw_server.api.doors import Doors, about_job, unhurried
+from projectw_server.api.doors import Doors, about_job, arriving
 from projectw_server.api.identity import Who
 from projectw_server.uploads.receiving import file_name_of
 from projectw_server.uploads.submitting import Submission
 from projectw_shared import routes
-from projectw_shared.errors import BadRequest, Invalid, ProjectWError, Unauthorized, UnsupportedMedia
+from projectw_shared.errors import BadRequest, Invalid, ProjectWError, TooSlow, Unauthorized, UnsupportedMedia
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 from projectw_shared.strict import strict
@@ -65,6 +65,8 @@ async def create_job(person: Person, query: SubmitQuery) -> Response:
     """
     try:
         job = await _submit(person, query, _idempotency_key())
+    except TooSlow:
+        raise
     except ProjectWError:
         await _linger()
         raise
@@ -128,7 +130,7 @@ async def _arriving(person: Person) -> AsyncGenerator[bytes, None]:
     """Yield the body of the present request, counted, for as long as ``person`` may send it."""
     found, looked = services(), time.monotonic()
     count = found.metrics.upload_bytes.inc
-    async with aclosing(unhurried(request.body)) as pieces:
+    async with aclosing(arriving()) as pieces:
         async for piece in pieces:
             count(len(piece))
             if time.monotonic() - looked > LOOKED_EVERY_SECONDS:

@@ -1,8 +1,6 @@
 """Receiving a recording: bounded, counted, timed, looked at, hashed, and on the disk before it is acknowledged."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 from projectw_server.settings import ServerSettings
@@ -51,9 +49,9 @@ class Receiving:
         """
         await self.admit(declared)
         id = new_id()
-        async with self._store.writing(id) as writer, aclosing(self._steady(chunks)) as steady:
+        async with self._store.writing(id) as writer:
             reception = _Reception(self, writer, file_name)
-            async for chunk in steady:
+            async for chunk in chunks:
                 await reception.take(chunk)
             if declared is not None and reception.bytes < declared:
                 raise BadRequest(
@@ -77,8 +75,7 @@ class Receiving:
         async def discard(received: Received) -> None:
             await self.discard(received.id)
 
-        async with aclosing(self._steady(chunks)) as steady:
-            received, file_name, settings = await read_form(steady, boundary, receive, discard)
+        received, file_name, settings = await read_form(chunks, boundary, receive, discard)
         return received, file_name_of(file_name), settings
 
     async def admit(self, declared: int | None) -> None:
@@ -109,22 +106,6 @@ class Receiving:
     async def discard(self, id: str) -> None:
         """Remove the recording ``id``, if it is there."""
         await self._store.delete(id)
-
-    async def _steady(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-        """Yield ``chunks`` as long as they come; Quart's own time limit does not cover iteration."""
-        idle = self._settings.upload_idle_seconds
-        coming = aiter(chunks)
-        while True:
-            try:
-                async with asyncio.timeout(idle):
-                    chunk = await anext(coming)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as error:
-                raise BadRequest(
-                    f"Nothing arrived for {idle:g} s, so the upload was given up; send it again"
-                ) from error
-            yield chunk
 
 
 class _Reception:
