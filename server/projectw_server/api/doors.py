@@ -44,9 +44,9 @@ class Door:
     status, or whatever response the handler makes. ``accepts`` and ``produces`` name the media types of bodies and
     answers that are no JSON, ``headers`` those request headers that mean something here; they are told in the
     document, the handler reads them. ``grant`` is what the caller's credential must grant: by default to read for GET,
-    to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. ``max_bytes`` bounds the JSON body. A
-    ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its requests are
-    turned away when the server is busy.
+    to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. ``max_bytes`` bounds
+    the JSON body. A ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its
+    requests are turned away when the server is busy.
     """
 
     method: str
