@@ -32,7 +32,7 @@ SILENT_SECONDS = 30.0
 SLOWEST_BYTES = 1000.0
 """Bytes a second that a client has to take of an answer, unless it is set otherwise."""
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.5
 """How often it is looked how much a client has taken of an answer that waits for it."""
 
 LEAVING_SECONDS = 5.0
