@@ -136,6 +136,41 @@ async def test_a_client_that_reads_no_answer_is_cut_off(live: Live, monkeypatch:
         await until(lambda: not live.services.bus.is_watched(person.id))
 
 
+@pytest.mark.parametrize(
+    ("rate", "is_cut_off"), [(10**9, True), (1, False)], ids=["too slowly", "fast enough"]
+)
+async def test_who_reads_an_answer_byte_by_byte_is_cut_off_and_who_reads_slowly_is_not(
+    settings: ServerSettings,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: int,
+    is_cut_off: bool,
+) -> None:
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.1)
+    async with serving(replace(settings, min_bytes_per_second=rate), database) as live:
+        person = await live.services.users.add("ada@example.org", "correct horse battery staple")
+        tokens = await live.services.sessions.login("ada@example.org", "correct horse battery staple")
+        with socket.create_connection(("127.0.0.1", live.port)) as client:
+            client.setblocking(False)
+            client.sendall(
+                b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n"
+                % tokens.access_token.encode()
+            )
+            await until(lambda: live.services.bus.is_watched(person.id))
+            for number in range(1, 30):
+                event = ServerSentEvent("job", b"x" * 1_000_000, number)
+                live.services.bus.publish(person.id, event)
+            loop, read = asyncio.get_running_loop(), 0
+            for _ in range(150):
+                if not live.services.bus.is_watched(person.id):
+                    break
+                read += len(await loop.sock_recv(client, 1 if is_cut_off else 200_000))
+                await asyncio.sleep(0.02)
+            assert live.services.bus.is_watched(person.id) is not is_cut_off
+            assert read > (0 if is_cut_off else 1_000_000)
+
+
 async def test_a_long_path_does_not_fill_the_log(live: Live) -> None:
     with capture_logs() as logs:
         await exchange(
