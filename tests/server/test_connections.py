@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from msgspec.structs import replace
@@ -136,19 +137,12 @@ async def test_a_client_that_reads_no_answer_is_cut_off(live: Live, monkeypatch:
         await until(lambda: not live.services.bus.is_watched(person.id))
 
 
-@pytest.mark.parametrize(
-    ("rate", "is_cut_off"), [(10**9, True), (1, False)], ids=["too slowly", "fast enough"]
-)
-async def test_who_reads_an_answer_byte_by_byte_is_cut_off_and_who_reads_slowly_is_not(
-    settings: ServerSettings,
-    database: Database,
-    monkeypatch: pytest.MonkeyPatch,
-    rate: int,
-    is_cut_off: bool,
+async def test_who_reads_an_answer_byte_by_byte_is_cut_off(
+    settings: ServerSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "SILENT_SECONDS", 0.4)
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.1)
-    async with serving(replace(settings, min_bytes_per_second=rate), database) as live:
+    async with serving(replace(settings, min_bytes_per_second=10**9), database) as live:
         person = await live.services.users.add("ada@example.org", "correct horse battery staple")
         tokens = await live.services.sessions.login("ada@example.org", "correct horse battery staple")
         with socket.create_connection(("127.0.0.1", live.port)) as client:
@@ -159,16 +153,15 @@ async def test_who_reads_an_answer_byte_by_byte_is_cut_off_and_who_reads_slowly_
             )
             await until(lambda: live.services.bus.is_watched(person.id))
             for number in range(1, 30):
-                event = ServerSentEvent("job", b"x" * 1_000_000, number)
-                live.services.bus.publish(person.id, event)
-            loop, read = asyncio.get_running_loop(), 0
-            for _ in range(150):
-                if not live.services.bus.is_watched(person.id):
-                    break
-                read += len(await loop.sock_recv(client, 1 if is_cut_off else 200_000))
-                await asyncio.sleep(0.02)
-            assert live.services.bus.is_watched(person.id) is not is_cut_off
-            assert read > (0 if is_cut_off else 1_000_000)
+                live.services.bus.publish(person.id, ServerSentEvent("job", b"x" * 1_000_000, number))
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(20):
+                with suppress(ConnectionError):
+                    while await loop.sock_recv(client, 1):
+                        if not live.services.bus.is_watched(person.id):
+                            break
+                        await asyncio.sleep(0.01)
+            await until(lambda: not live.services.bus.is_watched(person.id))
 
 
 async def test_a_long_path_does_not_fill_the_log(live: Live) -> None:
