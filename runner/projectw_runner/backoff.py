@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from projectw_shared.errors import ProjectWError, TooManyRequests, Unreachable
+from projectw_shared.errors import ProjectWError, TooManyRequests, TooSlow, Unreachable
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
@@ -13,7 +13,7 @@ LONGEST_RETRY_AFTER = 20.0
 
 def passes_by_itself(error: ProjectWError) -> bool:
     """Tell whether ``error`` is about the server or the way to it, not about what was asked."""
-    return error.status >= 500 or isinstance(error, Unreachable | TooManyRequests)
+    return error.status >= 500 or isinstance(error, Unreachable | TooManyRequests | TooSlow)
 
 
 class Backoff:

@@ -24,6 +24,7 @@ from projectw_shared.addresses import check_server_url
 from projectw_shared.errors import (
     ProjectWError,
     TooManyRequests,
+    TooSlow,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -36,7 +37,7 @@ __all__ = ["Api", "Credentials", "Exchange", "FixedToken", "check_server_url", "
 
 T = TypeVar("T")
 
-RETRIED = (Unreachable, Unavailable, TooManyRequests)
+RETRIED = (Unreachable, Unavailable, TooManyRequests, TooSlow)
 """What may pass by itself. Nothing else is tried again."""
 
 MAX_PAUSE = 30.0
