@@ -73,7 +73,7 @@ def main(words: list[str]) -> NoReturn:
     command = words[split + 1 :]
     try:
         _give_up(dict(options), [value for name, value in options if name == "read"])
-        os.execv(command[0], command)  # noqa: S606  which is the whole point
+        os.execv(command[0], command)  # nosec B606  # noqa: S606  the whole point
     except (OSError, _Refused) as problem:
         sys.stderr.write(f"launcher: {problem}\n")
         sys.exit(FAILED)
