@@ -12,7 +12,7 @@ from projectw_server.accounts.mail.transport import NotSent, Transport, transpor
 from projectw_server.settings import ServerSettings
 from projectw_shared.config import ConfigError
 
-from .smtp import PASSWORD, USER, Authority, Post, authority, listening
+from ..smtp import PASSWORD, USER, Authority, Post, authority, listening
 
 ADA = "ada@example.net"
 

@@ -15,8 +15,8 @@ from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
 from projectw_shared import routes
 
-from .live import until
-from .smtp import Post, listening
+from ..live import until
+from ..smtp import Post, listening
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 PASSWORD, ANOTHER = "violin-tangerine-moth-38", "cobalt-anchor-pillow-92"
