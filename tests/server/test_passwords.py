@@ -69,6 +69,24 @@ async def test_the_stand_in_opens_nothing_even_with_its_own_password(passwords: 
     assert not await passwords.verify("no account has this password", None)
 
 
+async def test_the_first_of_several_hashes_that_fits_is_told(passwords: Passwords) -> None:
+    own, other = await passwords.hash("correct horse"), await passwords.hash("another horse")
+    assert await passwords.verify_any("correct horse", [None, other, own, own]) == 2
+    assert await passwords.verify_any("wrong horse", [None, other, own]) is None
+    assert await passwords.verify_any("no account has this password", [None, None]) is None
+
+
+async def test_several_hashes_are_one_turn_of_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+    passwords = Passwords(workers=1, waiting=1)
+    admitted = [asyncio.create_task(passwords.verify_any("x", [None, NOBODY])) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await passwords.verify("x", NOBODY)
+    held.go.set()
+    assert await asyncio.gather(*admitted) == [1, 1]
+
+
 async def test_weaker_hashes_are_seen(passwords: Passwords) -> None:
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("correct horse")
     assert passwords.needs_rehash(weak)

@@ -1,5 +1,7 @@
 """The way in with a password: which account it opens, and how often one may try."""
 
+from collections.abc import Sequence
+
 from projectw_server.accounts.acting import actor
 from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.issuing import PENDING
@@ -31,7 +33,7 @@ class Entrance:
     """Recognises people by their passwords.
 
     An address may belong to an account that has confirmed it and, where people may sign up, to others that have not;
-    of those the newest is looked at. Always as many passwords are checked, whether there are such accounts or not.
+    of those the newest is looked at. A password that opens none is held against as many hashes as there could be.
     """
 
     def __init__(
@@ -51,10 +53,10 @@ class Entrance:
         address, origin = _address(email), actor().address or UNKNOWN
         await self._refuse_early(address, origin)
         confirmed = await self._database.lookup(_CONFIRMED, address)
-        # By themselves and one after the other: one that opens is no secret to whoever opened it.
-        account = await self._opened(password, confirmed)
-        if account is None and self._takes_unconfirmed:
-            account = await self._opened(password, await self._database.lookup(_PENDING, address))
+        accounts = [confirmed]
+        if self._takes_unconfirmed:
+            accounts.append(await self._database.lookup(_PENDING, address))
+        account = await self._opened(password, accounts)
         if account is None:
             self._throttle.failed(address, origin)
             await note(self._database, Action.LOGIN_FAILED, confirmed["id"] if confirmed else None)
@@ -78,7 +80,7 @@ class Entrance:
         )
         if account is None:
             raise Unauthorized("This account is gone")
-        if await self._opened(password, account) is None:
+        if await self._opened(password, [account]) is None:
             self._throttle.failed(person.email, origin)
             await note(self._database, Action.PASSWORD_FAILED, person.id)
             raise PasswordMismatch("The password is wrong; nothing was changed")
@@ -93,9 +95,11 @@ class Entrance:
             if await self._database.lookup(_SIGNED_IN_FROM, address, actor().address) is None:
                 raise
 
-    async def _opened(self, password: str, account: Row | None) -> Row | None:
-        stored = None if account is None else account["password_hash"]
-        return account if await self._passwords.verify(password, stored) else None
+    async def _opened(self, password: str, accounts: Sequence[Row | None]) -> Row | None:
+        """Return the first of ``accounts`` that ``password`` opens; until then all are tried, even those not there."""
+        stored = [None if account is None else account["password_hash"] for account in accounts]
+        number = await self._passwords.verify_any(password, stored)
+        return None if number is None else accounts[number]
 
     async def _rehash(self, account: Row, password: str) -> None:
         if self._passwords.needs_rehash(account["password_hash"]):

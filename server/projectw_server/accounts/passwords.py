@@ -1,6 +1,7 @@
 """Passwords: Argon2id, computed beside the event loop and never more of it at once than the machine can bear."""
 
 import unicodedata
+from collections.abc import Sequence
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
@@ -45,11 +46,14 @@ class Passwords:
 
         Raises Unavailable when too many passwords wait already.
         """
+        return await self.verify_any(password, [stored]) is not None
+
+    async def verify_any(self, password: str, stored: Sequence[str | None]) -> int | None:
+        """Return which of ``stored`` is the first that ``password`` belongs to; like ``verify``, and in one turn."""
         secret = _canonical(password)
         if len(secret) > MAX_BYTES:  # no account has such a password, so this tells nothing of any
-            return False
-        is_right = await self._threads.run(lambda: self._matches(secret, stored or NOBODY))
-        return is_right and stored is not None
+            return None
+        return await self._threads.run(lambda: self._first_match(secret, stored))
 
     def needs_rehash(self, stored: str) -> bool:
         """Tell whether ``stored`` was made with other parameters than today's."""
@@ -58,6 +62,12 @@ class Passwords:
     def close(self) -> None:
         """Let the threads end, and drop what still waits."""
         self._threads.close()
+
+    def _first_match(self, secret: bytes, stored: Sequence[str | None]) -> int | None:
+        for number, each in enumerate(stored):
+            if self._matches(secret, each or NOBODY) and each is not None:
+                return number
+        return None
 
     def _matches(self, secret: bytes, stored: str) -> bool:
         try:

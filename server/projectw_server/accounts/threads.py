@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
@@ -12,8 +13,13 @@ from projectw_shared.errors import Unavailable
 
 T = TypeVar("T")
 
-YIELDING = 10
-"""The niceness of threads that let others go first: about a tenth of what the event loop gets of a contested core."""
+YIELDING = 5
+"""The niceness of threads that let others go first: about a third of what the event loop gets of a contested core."""
+
+
+REFUSALS_A_SECOND = 50.0
+LONGEST_REFUSAL_SECONDS = 5.0
+"""Who is refused is held back for a moment, or a crowd that comes again at once would take all of the server."""
 
 
 class Threads:
@@ -28,10 +34,12 @@ class Threads:
             workers, thread_name_prefix=name, initializer=_yield if yielding else None
         )
         self._room = BoundedSemaphore(workers + waiting)
+        self._next_refusal = 0.0
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns; Unavailable when too much waits already."""
         if not self._room.acquire(blocking=False):
+            await self._hold_back()
             raise Unavailable("Too many people are signing in at this moment; try again", retry_after=1)
         try:
             future: Future[T] = self._pool.submit(work)
@@ -41,6 +49,12 @@ class Threads:
         # Not in a finally: a cancelled caller leaves, and its work still occupies a worker.
         future.add_done_callback(lambda _: self._room.release())
         return await asyncio.wrap_future(future)
+
+    async def _hold_back(self) -> None:
+        now = time.monotonic()
+        turn = max(now, self._next_refusal)
+        self._next_refusal = min(turn + 1 / REFUSALS_A_SECOND, now + LONGEST_REFUSAL_SECONDS)
+        await asyncio.sleep(turn - now)
 
     def close(self) -> None:
         """Let the threads end, and drop what still waits."""

@@ -38,6 +38,7 @@ async def me(person: Person) -> User:
     grant=SIGN_IN,
     unconfirmed=True,
     tight=True,
+    hashes=True,
 )
 async def delete_me(person: Person, body: AccountDeletion) -> None:
     """Delete the account with all that it owns: jobs, recordings, transcripts, tokens."""
@@ -45,14 +46,25 @@ async def delete_me(person: Person, body: AccountDeletion) -> None:
     await services().erasing.erase(person.id)
 
 
-@doors.door("POST", routes.MY_PASSWORD, Who.USER, takes=PasswordChange, status=204, grant=SIGN_IN, tight=True)
+@doors.door(
+    "POST",
+    routes.MY_PASSWORD,
+    Who.USER,
+    takes=PasswordChange,
+    status=204,
+    grant=SIGN_IN,
+    tight=True,
+    hashes=True,
+)
 async def change_password(person: Person, body: PasswordChange) -> None:
     """Change the password; every other sign-in ends."""
     await services().sessions.check_password(person, body.password)
     await services().changes.password(person, body.new_password)
 
 
-@doors.door("POST", routes.MY_EMAIL, Who.USER, takes=EmailChange, status=204, grant=SIGN_IN, tight=True)
+@doors.door(
+    "POST", routes.MY_EMAIL, Who.USER, takes=EmailChange, status=204, grant=SIGN_IN, tight=True, hashes=True
+)
 async def change_email(person: Person, body: EmailChange) -> None:
     """Send a code to another address, which becomes the account's when the code is entered."""
     await services().sessions.check_password(person, body.password)

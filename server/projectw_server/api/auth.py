@@ -10,7 +10,7 @@ from projectw_shared.accounts import Activation, Login, Refresh, Reset, ResetWis
 doors = Doors("auth")
 
 
-@doors.door("POST", routes.LOGIN, Who.ANYONE, takes=Login, gives=Tokens, tight=True)
+@doors.door("POST", routes.LOGIN, Who.ANYONE, takes=Login, gives=Tokens, tight=True, hashes=True)
 async def login(body: Login) -> Tokens:
     """Sign in with an e-mail address and a password."""
     return await services().sessions.login(body.email, body.password)
@@ -35,7 +35,7 @@ async def logout_all(person: Person) -> None:
     await services().sessions.logout_all(person)
 
 
-@doors.door("POST", routes.SIGNUP, Who.ANYONE, takes=SignUp, status=202, tight=True)
+@doors.door("POST", routes.SIGNUP, Who.ANYONE, takes=SignUp, status=202, tight=True, hashes=True)
 async def sign_up(body: SignUp) -> None:
     """Ask for an account; a code to confirm the address is sent there. The answer is the same for every address."""
     await services().confirming.sign_up(body.email, body.password)
@@ -71,7 +71,9 @@ async def ask_reset(body: ResetWish) -> None:
     await services().confirming.ask_reset(body.email)
 
 
-@doors.door("POST", routes.PASSWORD_RESET_CONFIRM, Who.ANYONE, takes=Reset, status=204, tight=True)
+@doors.door(
+    "POST", routes.PASSWORD_RESET_CONFIRM, Who.ANYONE, takes=Reset, status=204, tight=True, hashes=True
+)
 async def reset_password(body: Reset) -> None:
     """Set a new password by a code; every session and every API token of the account ends."""
     await services().confirming.reset(body.token, body.new_password)

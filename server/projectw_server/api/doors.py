@@ -5,7 +5,7 @@ differ from another. A handler is called with the caller first and returns a mes
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -45,8 +45,8 @@ class Door:
     answers that are no JSON, ``headers`` those request headers that mean something here; they are told in the
     document, the handler reads them. ``grant`` is what the caller's credential must grant: by default to read for GET,
     to write for the rest. ``unconfirmed`` lets in those who have not confirmed their address. ``max_bytes`` bounds
-    the JSON body. A ``tight`` door is one at which passwords or tokens could be guessed. ``urgency`` says how soon its
-    requests are turned away when the server is busy.
+    the JSON body. A ``tight`` door is one at which passwords or tokens could be guessed, one that ``hashes`` computes
+    with passwords. ``urgency`` says how soon its requests are turned away when the server is busy.
     """
 
     method: str
@@ -63,6 +63,7 @@ class Door:
     unconfirmed: bool = False
     max_bytes: int = MAX_JSON_BYTES
     tight: bool = False
+    hashes: bool = False
     urgency: Urgency = Urgency.ORDINARY
 
     @property
@@ -114,7 +115,11 @@ def _view(door: Door, handler: Handler) -> Any:
             arguments["query"] = _read_query(door.query)
         if door.takes is not None:
             arguments["body"] = await _read_body(door.takes, door.max_bytes)
-        return _respond(await handler(*(() if caller is None else (caller,)), **arguments), door.status)
+        # Whoever waits for the few threads that hash waits beside those that are worked on: a flood of sign-ins would
+        # else take everybody's turn. How many may wait there is bounded, too.
+        with while_held() if door.hashes else nullcontext():
+            answer = await handler(*(() if caller is None else (caller,)), **arguments)
+        return _respond(answer, door.status)
 
     view.__name__ = handler.__name__
     view.__doc__ = handler.__doc__
