@@ -192,6 +192,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         signals.on(Missed, feed.look_soon)
     return Services(
         settings=settings,
+        passwords=passwords,
         users=Users(database, passwords),
         people=People(database, quotas),
         changes=Changes(database, passwords, strength),

@@ -141,6 +141,7 @@ class Confirming:
 
         A change of address ends every sign-in of the account but ``session_id``; API tokens stay.
         """
+        await self._known(code, Purpose.CONFIRM, Purpose.NEW_ADDRESS)
 
         async def work(transaction: Transaction) -> bool:
             token = await self._use(transaction, code, Purpose.CONFIRM, Purpose.NEW_ADDRESS)
@@ -158,15 +159,8 @@ class Confirming:
         An address that was not confirmed is so thereby. Raises WrongToken, whatever is wrong with the code, and
         then without a look at the password; Invalid and WeakPassword, and then the code can be used again.
         """
-        known = await self._database.lookup(
-            "SELECT email FROM mail_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
-            digest(code),
-            Purpose.RESET.value,
-            self._now(),
-        )
-        if known is None:
-            raise WrongToken
-        await self._strength.check(new_password, known["email"])
+        email = await self._known(code, Purpose.RESET)
+        await self._strength.check(new_password, email)
         password_hash = await self._passwords.hash(new_password)
 
         async def work(transaction: Transaction) -> bool:
@@ -204,16 +198,29 @@ class Confirming:
         await self._database.rows("DELETE FROM mail_tokens WHERE expires_at <= $1", now)
         await self._due.forget_old()
 
-    async def _use(self, transaction: Transaction, code: str, *purposes: Purpose) -> Row | None:
-        """Use up ``code``, and return what it is for unless it has run out or is for something else."""
-        token = await transaction.row(
-            "DELETE FROM mail_tokens WHERE token_hash = $1 AND purpose IN ($2, $3)"
-            " RETURNING user_id, purpose, email, expires_at",
+    async def _known(self, code: str, *purposes: Purpose) -> str:
+        """Return the address that ``code`` was sent to; WrongToken, after the same time, whatever is wrong with it."""
+        row = await self._database.lookup(
+            "SELECT email FROM mail_tokens WHERE token_hash = $1 AND purpose IN ($2, $3) AND expires_at > $4",
             digest(code),
             purposes[0].value,
             purposes[-1].value,
+            self._now(),
         )
-        return token if token is not None and token["expires_at"] > self._now() else None
+        if row is None:
+            raise WrongToken
+        return str(row["email"])
+
+    async def _use(self, transaction: Transaction, code: str, *purposes: Purpose) -> Row | None:
+        """Use up ``code``, and return what it is for unless it was used or has run out meanwhile."""
+        return await transaction.row(
+            "DELETE FROM mail_tokens WHERE token_hash = $1 AND purpose IN ($2, $3) AND expires_at > $4"
+            " RETURNING user_id, purpose, email",
+            digest(code),
+            purposes[0].value,
+            purposes[-1].value,
+            self._now(),
+        )
 
     async def _confirm(self, transaction: Transaction, user_id: str, email: str) -> bool:
         found = await transaction.row(

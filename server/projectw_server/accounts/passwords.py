@@ -35,6 +35,11 @@ class Passwords:
         )
         self._threads = Threads("passwords", workers=workers, waiting=waiting, yielding=True)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a further password would be refused just now."""
+        return self._threads.is_full
+
     async def hash(self, password: str) -> str:
         """Return the hash to store; Invalid when the password is too short or too long."""
         check_length(password)

@@ -36,6 +36,14 @@ class Threads:
         self._room = BoundedSemaphore(workers + waiting)
         self._next_refusal = 0.0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further work would be refused just now."""
+        if self._room.acquire(blocking=False):
+            self._room.release()
+            return False
+        return True
+
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns; Unavailable when too much waits already."""
         if not self._room.acquire(blocking=False):

@@ -10,6 +10,7 @@ from projectw_server.accounts.audit import Audit, Reading
 from projectw_server.accounts.changes import Changes
 from projectw_server.accounts.confirming import Confirming
 from projectw_server.accounts.mail.room import MailRoom
+from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
@@ -48,6 +49,7 @@ class Services:
     """Everything that a door may call."""
 
     settings: ServerSettings
+    passwords: Passwords
     users: Users
     people: People
     changes: Changes

@@ -27,6 +27,11 @@ def surround(app: Quart, translate: Translate, services: Services) -> None:
     views = (app.view_functions[rule.endpoint] for rule in app.url_map.iter_rules())
     directory = Directory(view.door for view in views if hasattr(view, "door"))
     requests = services.metrics.requests
-    gate = Gate(cast("Application", app.asgi_app), services.admission, requests)
+    gate = Gate(
+        cast("Application", app.asgi_app),
+        services.admission,
+        requests,
+        is_hashing_full=lambda: services.passwords.is_full,
+    )
     front = Front(gate, Hosts(services.settings), Cors(services.settings.cors_origins))
     app.asgi_app = Access(front, directory, requests)  # type: ignore[assignment, method-assign]  # typed by its scopes

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,9 +40,21 @@ _log = structlog.get_logger(__name__)
 
 
 class Gate:
-    """Stands between the access log and the application."""
+    """Stands between the access log and the application.
 
-    def __init__(self, application: Application, admission: Admission, metrics: RequestMetrics) -> None:
+    ``is_hashing_full`` says that a password could not be looked at: then the doors at which one is are shut, before a
+    flood of sign-ins costs more than that.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        admission: Admission,
+        metrics: RequestMetrics,
+        *,
+        is_hashing_full: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_hashing_full = is_hashing_full
         self._application = application
         self._admission = admission
         self._metrics = metrics
@@ -64,6 +77,9 @@ class Gate:
         if is_busy and door is not None and door.path == routes.RUNNER_HEARTBEAT:
             receive, has_job = await _look(receive)
             urgency = Urgency.WORKING if has_job else urgency
+        if door is not None and door.hashes and self._is_hashing_full():
+            await self._refuse(scope, send, urgency)
+            return
         if self._admission.refuses(urgency) or not await self._line.pass_through(urgency, PATIENCE_SECONDS):
             await self._refuse(scope, send, urgency)
             return
