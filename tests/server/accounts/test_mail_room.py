@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from projectw_server.accounts.codes import digest
 from projectw_server.accounts.confirming import Confirming
 from projectw_server.accounts.mail.drafting import CODES_AN_HOUR, Drafting
-from projectw_server.accounts.mail.due import WAITS, Due
-from projectw_server.accounts.mail.letters import Letters
+from projectw_server.accounts.mail.due import WAITS, Due, Mail
+from projectw_server.accounts.mail.letters import Letter, Letters
 from projectw_server.accounts.mail.room import MailRoom
 from projectw_server.accounts.mail.transport import NotSent, Transport
 from projectw_server.accounts.outbox import Purpose, post
@@ -352,6 +352,35 @@ async def test_the_log_has_a_line_for_each_mail_without_address_and_code(office:
     assert "ada" not in shown
     assert "bob" not in shown
     assert "pwm_" not in shown
+
+
+async def test_one_mail_that_cannot_be_written_does_not_keep_back_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = Drafting.draft
+
+    async def broken(self: Drafting, mail: Mail) -> Letter | None:
+        if mail.email == ADA:
+            raise RuntimeError(f"{mail.email} is broken")
+        return await draft(self, mail)
+
+    monkeypatch.setattr(Drafting, "draft", broken)
+    await office.confirming.sign_up(ADA, PASSWORD)
+    await office.confirming.sign_up(BOB, PASSWORD)
+    with capture_logs() as told:
+        await office.room.send_due()
+    assert office.taken.recipients == [BOB]
+    assert await office.count() == 1
+    assert ADA not in str(told)
+
+
+async def test_a_mail_for_a_purpose_of_a_newer_server_is_left_to_that(office: Office) -> None:
+    await office.database.rows(
+        "INSERT INTO mails (id, purpose, email, tries, due_at, created_at) VALUES ('x', 'new', $1, 0, 0, 0)",
+        ADA,
+    )
+    await office.room.send_due()
+    assert await office.count() == 1
 
 
 async def test_the_room_goes_on_whatever_goes_wrong(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

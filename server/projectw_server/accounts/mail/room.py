@@ -64,7 +64,12 @@ class MailRoom:
 
     async def _send_one_after_another(self) -> None:
         while (mail := await self._due.take()) is not None:
-            await self._deal_with(mail)
+            try:
+                await self._deal_with(mail)
+            except ProjectWError as error:
+                _log.warning("mail not sent yet", mail=mail.id, reason=error.detail)
+            except Exception as error:  # noqa: BLE001  the others must not wait for one that cannot be written
+                _log.error("mail not sent yet", mail=mail.id, reason=type(error).__name__)
 
     async def _deal_with(self, mail: Mail) -> None:
         log = _log.bind(mail=mail.id, purpose=mail.purpose.value)
