@@ -26,12 +26,16 @@ class Changes:
         self._passwords = passwords
         self._strength = strength
 
+    async def check_strength(self, password: str, email: str = "") -> None:
+        """Raise WeakPassword for one that would be guessed, by whom it is for or by others."""
+        await self._strength.check(password, email)
+
     async def password(self, person: Person, new_password: str) -> None:
         """Give ``person``, whose present password was checked, another; every other sign-in ends.
 
         Raises Invalid and WeakPassword.
         """
-        await self._strength.check(new_password, person.email)
+        await self.check_strength(new_password, person.email)
         hashed = await self._passwords.hash(new_password)
 
         async def work(transaction: Transaction) -> None:
@@ -77,8 +81,14 @@ class Changes:
         return settings
 
     async def of_user(self, user_id: str, change: UserChange) -> None:
-        """Change somebody's account as an admin; NotFound, and Conflict for what would shut the last admin out."""
-        hashed = None if change.new_password is UNSET else await self._passwords.hash(change.new_password)
+        """Change somebody's account as an admin.
+
+        Raises NotFound, Conflict for what would shut the last admin out, Invalid and WeakPassword.
+        """
+        hashed = None
+        if change.new_password is not UNSET:
+            await self.check_strength(change.new_password)
+            hashed = await self._passwords.hash(change.new_password)
 
         async def work(transaction: Transaction) -> None:
             # All admins' rows are locked, so that two of them cannot at once take the right from each other.

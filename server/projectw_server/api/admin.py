@@ -71,6 +71,7 @@ async def list_users(person: Person, query: UserQuery) -> AdminUserList:
 @doors.door("POST", routes.ADMIN_USERS, Who.ADMIN, takes=NewUser, gives=AdminUser, status=201)
 async def create_user(person: Person, body: NewUser) -> AdminUser:
     """Make an account, which needs no confirmation."""
+    await services().changes.check_strength(body.password, body.email)
     made = await services().users.add(body.email, body.password, is_admin=body.is_admin)
     return await services().people.get(made.id)
 

@@ -37,7 +37,13 @@ class Erasing:
 
         Raises NotFound, and Conflict for the only admin.
         """
-        await self._database.transaction(lambda transaction: _close(transaction, user_id))
+
+        async def work(transaction: Transaction) -> None:
+            await _close(transaction, user_id)
+            # By the commit and not by the caller, who may have left by then.
+            transaction.after_commit.append(lambda: self._going_on(user_id))
+
+        await self._database.transaction(work)
         await asyncio.shield(self._going_on(user_id))
 
     async def go_on(self) -> None:

@@ -53,6 +53,19 @@ async def test_an_account_that_an_admin_makes_can_be_used_at_once(client: Client
     assert again.status_code == 409
 
 
+async def test_an_admin_sets_no_password_that_would_be_guessed(
+    client: Client, make_user: MakeUser, admin: Any
+) -> None:
+    ada = await make_user()
+    url = f"/api/admin/users/{ada.person.id}"
+    for method, path, body in (
+        ("PATCH", url, {"new_password": "password123"}),
+        ("POST", "/api/admin/users", {"email": "new@example.org", "password": "new@example.org"}),
+    ):
+        answer = await client.open(path, method=method, headers=admin.headers, json=body)
+        assert (answer.status_code, (await answer.get_json())["code"]) == (422, "weak-password")
+
+
 async def test_a_password_that_an_admin_sets_ends_what_the_old_one_began(
     client: Client, services: Services, make_user: MakeUser, admin: Any
 ) -> None:
