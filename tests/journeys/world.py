@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -52,10 +53,7 @@ class World:
         self.installation = installation
         self.server = installation.serve()
         self._runner_tokens = tokens
-        answer = self._request(
-            "POST", routes.LOGIN, json.dumps({"email": EMAIL, "password": PASSWORD}).encode()
-        )
-        self._access_token = msgspec.json.decode(answer, type=Tokens).access_token
+        self._access_token = self._sign_in(EMAIL)
 
     # --- programs -----------------------------------------------------------------------------------------
 
@@ -71,6 +69,18 @@ class World:
         """Kill the server in the middle of whatever it does, and start it anew at the same address."""
         self.server.kill()
         self.server = self.installation.serve()
+
+    def another_person(self, email: str) -> "World":
+        """Return the same programs as somebody else uses them, who gets an account by Ada."""
+        body = json.dumps({"email": email, "password": PASSWORD}).encode()
+        self._request("POST", routes.ADMIN_USERS, body)
+        another = copy(self)
+        another._access_token = self._sign_in(email)
+        return another
+
+    def _sign_in(self, email: str) -> str:
+        body = json.dumps({"email": email, "password": PASSWORD}).encode()
+        return msgspec.json.decode(self._request("POST", routes.LOGIN, body), type=Tokens).access_token
 
     # --- Ada ----------------------------------------------------------------------------------------------
 
@@ -90,6 +100,10 @@ class World:
     def delete(self, job_id: str) -> None:
         """Delete a job."""
         self._request("DELETE", routes.JOB.format(id=job_id))
+
+    def delete_account(self) -> None:
+        """Delete the account with all that it owns."""
+        self._request("DELETE", routes.ME, json.dumps({"password": PASSWORD}).encode())
 
     def segments(self, job_id: str) -> SegmentList:
         """Return the transcript as far as it is."""
