@@ -11,12 +11,12 @@ import click
 import msgspec
 
 from projectw_runner.settings import RunnerSettings
-from projectw_shared import __version__
+from projectw_shared import __version__, usage
 from projectw_shared.config import ConfigError, Loaded, Mistake, ReadableByOthers, load
 from projectw_shared.errors import ProjectWError, SessionLost, Unauthorized
 from projectw_shared.exits import Exit, exit_code
 from projectw_shared.extras import missing_extra
-from projectw_shared.text import safe
+from projectw_shared.text import safe, safe_json
 
 A_FILE = click.Path(path_type=Path, dir_okay=False)
 A_FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -75,7 +75,8 @@ def doctor(config: Path | None, as_json: bool) -> Exit:
             if not as_json:
                 click.echo(render(finding))
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(findings)))
+            document = msgspec.json.format(msgspec.json.encode(findings)).decode()
+            click.echo(safe_json(document) if sys.stdout.isatty() else document)
         return verdict(findings)
 
     return asyncio.run(look())
@@ -101,7 +102,7 @@ def list_models(store: Any) -> Exit:
 
     for name in MODELS:
         path = store.find(name)
-        click.echo(f"{name:<16}{_size(path) + '  ' + str(path) if path else '-'}")
+        click.echo(f"{name:<16}{_size(path) + '  ' + safe(str(path)) if path else '-'}")
     return Exit.DONE
 
 
@@ -116,7 +117,7 @@ def pull(store: Any, names: tuple[str, ...]) -> Exit:
             path = asyncio.run(store.pull(name, meter))
         finally:
             meter.close()
-        click.echo(str(path))
+        click.echo(safe(str(path)) if sys.stdout.isatty() else str(path))
     return Exit.DONE
 
 
@@ -128,7 +129,7 @@ def verify(store: Any) -> Exit:
     for checked in store.verify():
         damaged += not checked.is_genuine
         state = "ok" if checked.is_genuine else "DAMAGED"
-        click.echo(f"{checked.name:<16}{state:<9}{checked.path}")
+        click.echo(f"{checked.name:<16}{state:<9}{safe(str(checked.path))}")
     return Exit.FAILED if damaged else Exit.DONE
 
 
@@ -143,7 +144,7 @@ def check(config: Path | None) -> Exit:
     """Check the configuration file and its secrets, without starting anything."""
     loaded = _load(config)
     _token(loaded.settings)
-    click.echo(f"{loaded.path or 'No configuration file, the defaults'}: no mistakes")
+    click.echo(f"{safe(str(loaded.path or 'No configuration file, the defaults'))}: no mistakes")
     return Exit.DONE
 
 
@@ -151,7 +152,7 @@ class Meter:
     """Says how far a download is: a line that is written over on a terminal, nothing elsewhere."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = safe(name)
         self._shown = ""
         self._is_terminal = sys.stderr.isatty()
 
@@ -183,8 +184,8 @@ def _size(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:8.0f} MB"
 
 
-def _say(sentence: str) -> None:
-    click.echo(f"projectw-runner: {safe(sentence, keep_newlines=True)}", err=True)
+def _say(sentence: str, *, has_lines: bool = False) -> None:
+    click.echo(f"projectw-runner: {safe(sentence, keep_newlines=has_lines)}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,12 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(commands.main(arguments, "projectw-runner", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        usage.show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
     except ConfigError as error:
-        _say(str(error))
+        _say(str(error), has_lines=True)
         return Exit.CONFIGURATION
     except ModuleNotFoundError as error:
         _say(missing_extra(error, "runner", "projectw-runner"))

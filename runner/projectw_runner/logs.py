@@ -2,14 +2,17 @@
 
 import logging
 import sys
-import traceback
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
 from projectw_shared import routes
 from projectw_shared.http import Exchange
-from projectw_shared.text import safe
+from projectw_shared.text import safe, shorten
+from projectw_shared.tracebacks import told, without_values
+
+LONGEST_VALUE = 4000
+"""Characters of a single value in a line."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -17,7 +20,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 def configure(level: str, form: str) -> None:
     """Set structlog up for this process: ``form`` is ``text`` (key=value) or ``json``.
 
-    Tracebacks carry no local variables: those would hold tokens and transcripts.
+    Tracebacks carry neither local variables nor the words of exceptions: those would hold tokens and transcripts. The
+    warnings of libraries become lines too.
     """
     structlog.configure(
         processors=[
@@ -30,6 +34,10 @@ def configure(level: str, form: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers[:] = [_FromLibraries()]
+    root.setLevel(max(logging.WARNING, LEVELS[level]))
+    logging.captureWarnings(True)
 
 
 def log_exchange(exchange: Exchange) -> None:
@@ -43,18 +51,32 @@ def log_exchange(exchange: Exchange) -> None:
 
 
 def _rendering(form: str) -> list[structlog.typing.Processor]:
-    if form == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [
-        _harmless,
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
-    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    return [structlog.processors.ExceptionRenderer(lambda error: told(error[1])), _harmless, renderer]
 
 
 def _harmless(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Make texts from elsewhere safe for a terminal. JSON escapes them by itself."""
-    return {key: safe(value) if isinstance(value, str) else value for key, value in event.items()}
+    """Make names and texts from elsewhere safe for a terminal; a traceback keeps its lines."""
+    return {safe(key): _harmless_value(key, value) for key, value in event.items()}
 
 
-def _traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
-    out.write("\n" + safe("".join(traceback.format_exception(*error)), keep_newlines=True).rstrip())
+def _harmless_value(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # a number, or what is shown by its repr, which escapes
+    return safe(value, keep_newlines=True) if key == "exception" else safe(shorten(value, LONGEST_VALUE))
+
+
+class _FromLibraries(logging.Handler):
+    """Hands the warnings of libraries on, which the standard library would write raw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addFilter(without_values)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

@@ -4,18 +4,19 @@ import platform
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from platformdirs import user_state_path
 
 from projectw_runner.engines.faults import FakeFault
 from projectw_shared.addresses import check_server_url
 from projectw_shared.config import ConfigError, Mistake, read_secret
+from projectw_shared.secrecy import Discreet
 
 Positive = Annotated[float, Meta(gt=0)]
 PositiveCount = Annotated[int, Meta(gt=0)]
 
 
-class RunnerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RunnerSettings(Discreet, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that the operator of a GPU node can set; only the token has no default."""
 
     server_url: str = "http://127.0.0.1:8000"

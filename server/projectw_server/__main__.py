@@ -3,12 +3,14 @@
 import os
 import sys
 
+from projectw_shared import crashes
 from projectw_shared.exits import Exit
 from projectw_shared.extras import missing_extra
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    crashes.prepare("projectw-server")
     try:
         from projectw_server.cli import run
     except ModuleNotFoundError as error:

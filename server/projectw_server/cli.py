@@ -29,7 +29,7 @@ from projectw_server.db.opening import check_url, sqlite_file
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
 from projectw_server.tls import certificate_of
-from projectw_shared import __version__
+from projectw_shared import __version__, usage
 from projectw_shared.config import SECTIONS, ConfigError, Mistake, load, schema
 from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
@@ -41,15 +41,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.UsageError as error:
-        error.show()
+        usage.show(error)
         return Exit.USAGE
     except click.ClickException as error:
-        error.show()
+        usage.show(error)
         return Exit.FAILED
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except ConfigError as error:
-        return _fail(str(error), Exit.CONFIGURATION)
+        return _fail(str(error), Exit.CONFIGURATION, has_lines=True)
     except ProjectWError as error:
         return _fail(error.detail, exit_code(error))
     except (home.HomeError, DatabaseUnusable, NotMoved) as error:
@@ -57,8 +57,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
-def _fail(sentence: str, code: Exit) -> Exit:
-    click.echo(f"{PROGRAM}: {safe(sentence, keep_newlines=True)}", err=True)
+def _fail(sentence: str, code: Exit, *, has_lines: bool = False) -> Exit:
+    click.echo(f"{PROGRAM}: {safe(sentence, keep_newlines=has_lines)}", err=True)
     return code
 
 
@@ -323,7 +323,7 @@ def check_configuration(config: Path | None) -> None:
     if mistakes:
         raise ConfigError(mistakes, loaded.path)
     where = loaded.path or "There is no configuration file; the defaults are in force, and they"
-    click.echo(f"{where}: fine" if loaded.path else f"{where} are fine")
+    click.echo(f"{safe(str(where))}: fine" if loaded.path else f"{where} are fine")
 
 
 @configuration.command("schema")

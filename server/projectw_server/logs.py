@@ -6,12 +6,19 @@ from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
-from projectw_shared.text import safe
+from projectw_shared.text import safe, shorten
+from projectw_shared.tracebacks import told, without_values
 
 LIBRARIES = ("uvicorn.error", "quart.app", "tortoise", "aiosqlite", "asyncio")
-"""Loggers of libraries that speak of their own inner life below the level of a warning."""
+"""Loggers of libraries that bring handlers or levels of their own."""
+
+OURS = ("projectw", "projectw_server")
+"""Our own loggers. Of everyone else only warnings are heard: below, libraries tell statements with their values."""
+
+LONGEST_VALUE = 4000
+"""Characters of a single value in a line."""
 
 
 def set_up(level: Literal["debug", "info", "warning", "error"], format: Literal["text", "json"]) -> None:
@@ -35,13 +42,13 @@ def set_up(level: Literal["debug", "info", "warning", "error"], format: Literal[
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(without_values)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Plain tracebacks: the colourful ones print local variables, and those hold passwords.
-                structlog.processors.format_exc_info,
+                structlog.processors.ExceptionRenderer(_traceback),
                 harmless,
                 _renderer(format),
             ],
@@ -49,21 +56,31 @@ def set_up(level: Literal["debug", "info", "warning", "error"], format: Literal[
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    threshold: int = getattr(logging, level.upper())
+    root.setLevel(max(logging.WARNING, threshold))
+    for name in OURS:
+        logging.getLogger(name).setLevel(threshold)
     for name in LIBRARIES:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-        library.setLevel(max(logging.WARNING, root.level))
+        library.setLevel(root.level)
     logging.captureWarnings(True)
 
 
 def harmless(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace in every text what a terminal would act on; a traceback keeps its lines."""
-    return {
-        key: safe(value, keep_newlines=key == "exception") if isinstance(value, str) else value
-        for key, value in event.items()
-    }
+    """Replace in every name and text what a terminal would act on; a traceback keeps its lines."""
+    return {safe(key): _harmless_value(key, value) for key, value in event.items()}
+
+
+def _harmless_value(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # a number, or what is shown by its repr, which escapes
+    return safe(value, keep_newlines=True) if key == "exception" else safe(shorten(value, LONGEST_VALUE))
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    return told(exc_info[1])
 
 
 def _renderer(format: Literal["text", "json"]) -> Processor:

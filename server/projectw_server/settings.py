@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from platformdirs import user_data_path
+
+from projectw_shared.secrecy import Discreet
 
 MIB = 1024**2
 GIB = 1024**3
@@ -13,7 +15,7 @@ Positive = Annotated[float, Meta(gt=0)]
 PositiveCount = Annotated[int, Meta(gt=0)]
 
 
-class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ServerSettings(Discreet, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that an operator can set; without any of it a server for this machine alone starts."""
 
     name: str = "Project W"

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Count, JobError, Label, RunnerRef, Seconds
+from projectw_shared.secrecy import Discreet
 
 Password = Annotated[str, Meta(max_length=1024)]
 EmailAddress = Annotated[str, Meta(min_length=1, max_length=320)]
@@ -20,39 +21,23 @@ Scope = Literal["read", "write"]
 Reason = Annotated[str, Meta(min_length=10, max_length=1000)]
 """Why an admin reads what is somebody else's; a word would not say it."""
 
-HIDDEN = frozenset({"password", "new_password", "token", "access_token", "refresh_token"})
-"""Names of fields that hold secrets."""
-
-
-class Guarded(Struct, frozen=True):
-    """A message whose ``repr`` leaves its secrets out."""
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return what may be shown, for ``repr`` and for Rich."""
-        return [(name, "…" if name in HIDDEN else getattr(self, name)) for name in self.__struct_fields__]
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"{type(self).__name__}({shown})"
-
-
 # --- signing in and out -----------------------------------------------------------------------------------
 
 
-class Login(Guarded, frozen=True):
+class Login(Discreet, frozen=True):
     """An attempt to sign in."""
 
     email: Annotated[str, Meta(max_length=320)]
     password: Password
 
 
-class Refresh(Guarded, frozen=True):
+class Refresh(Discreet, frozen=True):
     """A refresh token, which can be used once."""
 
     refresh_token: Secret
 
 
-class Tokens(Guarded, frozen=True):
+class Tokens(Discreet, frozen=True):
     """An access token to send, and a refresh token that can be used once, when it has run out."""
 
     access_token: str
@@ -82,14 +67,14 @@ class SessionList(Struct, frozen=True):
 # --- accounts ---------------------------------------------------------------------------------------------
 
 
-class SignUp(Guarded, frozen=True):
+class SignUp(Discreet, frozen=True):
     """A wish for an account."""
 
     email: EmailAddress
     password: Password
 
 
-class Activation(Guarded, frozen=True):
+class Activation(Discreet, frozen=True):
     """The code from a mail, which proves that an address is one's own."""
 
     token: Secret
@@ -101,28 +86,28 @@ class ResetWish(Struct, frozen=True):
     email: EmailAddress
 
 
-class Reset(Guarded, frozen=True):
+class Reset(Discreet, frozen=True):
     """The code from a mail, and the password that is to be."""
 
     token: Secret
     new_password: Password
 
 
-class PasswordChange(Guarded, frozen=True):
+class PasswordChange(Discreet, frozen=True):
     """The present password and the one that is to be."""
 
     password: Password
     new_password: Password
 
 
-class EmailChange(Guarded, frozen=True):
+class EmailChange(Discreet, frozen=True):
     """The password, and the address that is to be; it counts once it is confirmed."""
 
     password: Password
     new_email: EmailAddress
 
 
-class AccountDeletion(Guarded, frozen=True):
+class AccountDeletion(Discreet, frozen=True):
     """The password of the account that is to be deleted."""
 
     password: Password
@@ -182,7 +167,7 @@ class ApiToken(Struct, frozen=True):
     used_at: datetime | None
 
 
-class CreatedToken(Guarded, frozen=True):
+class CreatedToken(Discreet, frozen=True):
     """An API token with its secret, which is shown this once."""
 
     id: str
@@ -203,7 +188,7 @@ class ApiTokenList(Struct, frozen=True):
 # --- what admins see and do -------------------------------------------------------------------------------
 
 
-class NewUser(Guarded, frozen=True):
+class NewUser(Discreet, frozen=True):
     """An account that an admin makes; it needs no confirmation."""
 
     email: EmailAddress
@@ -211,7 +196,7 @@ class NewUser(Guarded, frozen=True):
     is_admin: bool = False
 
 
-class UserChange(Guarded, frozen=True):
+class UserChange(Discreet, frozen=True):
     """What an admin changes of an account; what is left out stays. A null quota is the installation's own."""
 
     disabled: bool | UnsetType = UNSET

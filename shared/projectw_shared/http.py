@@ -22,6 +22,7 @@ import stamina.instrumentation
 
 from projectw_shared.addresses import check_server_url
 from projectw_shared.errors import (
+    BadRequest,
     ProjectWError,
     TooManyRequests,
     TooSlow,
@@ -33,7 +34,7 @@ from projectw_shared.errors import (
 from projectw_shared.ids import is_id, new_id
 from projectw_shared.text import safe, shorten
 
-__all__ = ["Api", "Credentials", "Exchange", "FixedToken", "check_server_url", "read_reply"]
+__all__ = ["Api", "Credentials", "Exchange", "FixedToken", "check_server_url", "encoded", "read_reply"]
 
 T = TypeVar("T")
 
@@ -169,7 +170,7 @@ class Api:
             async with self.open(
                 method,
                 path,
-                data=None if body is None else msgspec.json.encode(body),
+                data=None if body is None else encoded(body),
                 query=query,
                 headers={**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})},
                 timeout=timeout,
@@ -277,6 +278,14 @@ def _job_in(path: str) -> str | None:
     before, _, rest = path.partition("/jobs/")
     job_id = rest.partition("/")[0]
     return job_id if before.startswith("/api") and is_id(job_id) else None
+
+
+def encoded(body: msgspec.Struct) -> bytes:
+    """Return ``body`` as JSON. Raises BadRequest for text that is none: Python makes it of bytes that are no UTF-8."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise BadRequest("The request holds bytes that are no text; give all of it in UTF-8") from error
 
 
 def _authorization(token: str | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from projectw_shared.jobs import JobSettings, JobState
+from projectw_shared.secrecy import Discreet
 from projectw_shared.transcripts import MAX_SECONDS, Segment
 
 Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
@@ -161,7 +162,7 @@ class NewRunner(Struct, frozen=True):
     name: Label
 
 
-class CreatedRunner(Struct, frozen=True):
+class CreatedRunner(Discreet, frozen=True):
     """A runner with its token, which is shown this once."""
 
     id: str

@@ -5,6 +5,7 @@ move the cursor, recolour the screen, set the clipboard, reorder what is read, o
 """
 
 import re
+import unicodedata
 
 STAND_IN = "\N{REPLACEMENT CHARACTER}"
 """What every dangerous character becomes: visible, one cell wide, and drawn by every terminal."""
@@ -20,13 +21,25 @@ _DANGEROUS = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks, overrides and isolates of direction
     "\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\ufeff"  # of no width
     "\u2028\u2029"  # separators of lines and paragraphs
-    "\ufff9-\ufffb"  # interlinear annotations
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # annotations, and controls of shorthand and of music
     "\ud800-\udfff"  # unpaired surrogates, which no encoder of UTF-8 takes
     "\U000e0000-\U000e0fff"  # tags: a second, invisible alphabet
-    "]"
+    "\ufdd0-\ufdef"  # no characters, and never will be; so are the last two of each plane
+    + "".join(f"{chr(plane + 0xFFFE)}-{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+    # A selector of a glyph's variant stands behind what has variants, and alone; elsewhere sixteen of them are an
+    # invisible alphabet too.
+    "|(?<![0-9#*\u00a9\u00ae\u203c-\ufdff\U00010000-\U0003ffff])[\ufe00-\ufe0f]"
     # The joiners decide how words of Persian, Urdu, Hindi and their neighbours are written; elsewhere they hide.
     "|(?<![\u0620-\u0dff])[\u200c\u200d]|[\u200c\u200d](?![\u0620-\u0dff])"
 )
+
+MOST_MARKS = 8
+"""Combining marks on one letter: the most that any language in use writes (Tibetan). Thousands of them would cover the
+lines around, and make a terminal slow."""
+
+# What is no letter, digit or space in a row that is long enough to be looked at mark by mark.
+_CROWD = re.compile(rf"[^\w\s\x00-\x7f]{{{MOST_MARKS + 1},}}")
 
 
 def safe(text: str, *, keep_newlines: bool = False) -> str:
@@ -35,13 +48,83 @@ def safe(text: str, *, keep_newlines: bool = False) -> str:
     Each dangerous character becomes one U+FFFD, a tab becomes a space. A line feed stays only with
     ``keep_newlines``, where ``\r\n`` and ``\r`` become one too. The zero-width joiners stay between two
     letters of the scripts from Arabic to Sinhala, which are misspelt without them, and nowhere else: an emoji
-    of several parts falls into its parts.
+    of several parts falls into its parts. Of more than ``MOST_MARKS`` combining marks in a row the others together
+    become one U+FFFD.
     """
     text = text.replace("\t", " ")
     if not keep_newlines:
-        return _DANGEROUS.sub(STAND_IN, text)
+        return _harmless(text)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(_DANGEROUS.sub(STAND_IN, line) for line in lines)
+    return "\n".join(map(_harmless, lines))
+
+
+def _harmless(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return _CROWD.sub(_thinned, _DANGEROUS.sub(STAND_IN, text))
+
+
+def _thinned(crowd: re.Match[str]) -> str:
+    kept, marks = [], 0
+    for character in crowd[0]:
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        if marks <= MOST_MARKS:
+            kept.append(character)
+        elif marks == MOST_MARKS + 1:
+            kept.append(STAND_IN)
+    return "".join(kept)
+
+
+def safe_json(document: str) -> str:
+    """Return a JSON ``document`` that says the same, with escapes for all that a terminal acts on."""
+    return "\n".join(
+        _CROWD.sub(_escaped_marks, _DANGEROUS.sub(_escape, line)) for line in document.split("\n")
+    )
+
+
+def _escaped_marks(crowd: re.Match[str]) -> str:
+    is_mark = (unicodedata.category(character).startswith("M") for character in crowd[0])
+    return "".join(_escape(each) if mark else each for each, mark in zip(crowd[0], is_mark, strict=True))
+
+
+def _escape(found: str | re.Match[str]) -> str:
+    pairs = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{pairs[n]:02x}{pairs[n + 1]:02x}" for n in range(0, len(pairs), 2))
+
+
+def columns(text: str) -> int:
+    """Return how many cells of a terminal ``text`` takes, as far as Unicode's tables tell."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` cells of a terminal, an ellipsis standing for its middle."""
+    if columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    head, rest = _taken(text, (width - 1) // 2)
+    tail, _ = _taken(text[::-1], width - 1 - rest)
+    return f"{head}{ELLIPSIS}{tail[::-1]}"
+
+
+def _taken(text: str, width: int) -> tuple[str, int]:
+    """Return the beginning of ``text`` that fits, and its cells."""
+    used = 0
+    for place, character in enumerate(text):
+        cells = _cells(character)
+        if used + cells > width:
+            return text[:place], used
+        used += cells
+    return text, used
 
 
 def shorten(text: str, width: int) -> str:

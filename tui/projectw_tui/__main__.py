@@ -2,9 +2,12 @@
 
 import sys
 
+from projectw_shared import crashes
+
 
 def main() -> None:
     """Run the program and leave with its exit code."""
+    crashes.prepare("projectw")
     try:
         from projectw_tui.cli.main import run
     except ModuleNotFoundError as error:

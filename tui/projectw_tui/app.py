@@ -9,16 +9,22 @@ from time import monotonic
 from typing import Any, ClassVar, NoReturn
 
 import msgspec
+from rich.segment import Segments
+from rich.text import Text
+from textual import events
 from textual.app import App, InvalidThemeError
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.theme import Theme
+from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from projectw_shared.errors import ProjectWError, Unauthorized
 from projectw_shared.messages import Job, JobDeleted, SegmentsAdded
-from projectw_shared.text import safe
+from projectw_shared.text import safe, shorten
+from projectw_shared.tracebacks import told
 from projectw_tui.client import Client
 from projectw_tui.clipboard import TooLongToCopy, osc52
 from projectw_tui.commands import Actions
@@ -47,6 +53,10 @@ CALM = Theme(
     error="#e07a7a",
     dark=True,
 )
+
+
+LONGEST_NOTICE = 600
+"""Characters of a notice, which is seen for some seconds and covers what is behind it."""
 
 
 class ProjectWApp(App[None]):
@@ -218,24 +228,53 @@ class ProjectWApp(App[None]):
         if isinstance(error, Unauthorized):
             await self._ask_to_sign_in("Your session has ended: sign in again.")
         elif isinstance(error, ProjectWError | OSError):
-            self.notify(safe(sentence(error)), severity="error", markup=False)
+            self.notify(sentence(error), severity="error")
         else:
             _fail(error)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a notice, always as plain and harmless text: most of them name a file or quote a server."""
+        plain = shorten(safe(message, keep_newlines=True), LONGEST_NOTICE)
+        super().notify(plain, title=safe(title), severity=severity, timeout=timeout, markup=False)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let only harmless text be pasted into a field that shows it: the field draws what it holds."""
+        if isinstance(event, events.Paste) and not (
+            isinstance(self.focused, Input) and self.focused.password
+        ):
+            event.text = safe(event.text, keep_newlines=True)
+        await super().on_event(event)
+
+    def _fatal_error(self) -> None:
+        # The framework would print the local variables of every frame: tokens, transcripts and file names, raw.
+        self.bell()
+        found = told(self._exception) if self._exception is not None else ""
+        traceback = Text(f"projectw ends by an error that was not foreseen\n{found}")
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy through the terminal, and say what came of it."""
         if not text:
-            self.notify("There is nothing to copy yet.", severity="warning", markup=False)
+            self.notify("There is nothing to copy yet.", severity="warning")
             return
         try:
             sequence = osc52(text, os.environ)
         except TooLongToCopy as error:
-            self.notify(str(error), severity="warning", markup=False)
+            self.notify(str(error), severity="warning")
             return
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(sequence)
-        self.notify(f"Copied {len(text):,} characters.", markup=False)
+        self.notify(f"Copied {len(text):,} characters.")
 
 
 def sentence(error: BaseException) -> str:

@@ -49,11 +49,16 @@ def size(count: int) -> str:
 
 def age(then: datetime, now: datetime | None = None) -> str:
     """Return how long ago something was, in at most four cells: ``12s``, ``11m``, ``3h``, ``6d``, ``2y``."""
-    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    seconds = max(0, int(((now or datetime.now(UTC)) - in_utc(then)).total_seconds()))
     for unit, length, end in (("s", 1, 60), ("m", 60, 60), ("h", 3600, 48), ("d", 86400, 1000)):
         if seconds // length < end:
             return f"{seconds // length}{unit}"
     return f"{seconds // (365 * 86400)}y"
+
+
+def in_utc(then: datetime) -> datetime:
+    """Return a time that can be compared with others, also when a server has told it without its zone."""
+    return then if then.tzinfo is not None else then.replace(tzinfo=UTC)
 
 
 def state_word(job: Job) -> str:
@@ -79,7 +84,7 @@ def why_waiting(job: Job) -> str | None:
 def percent(fraction: float) -> str:
     """Return ``46%``; never 100 before the end."""
     # 0.29 * 100 is a little less than 29.
-    return f"{min(int(fraction * 100 + 1e-9), 100)}%"
+    return f"{int(max(0.0, min(fraction, 1.0)) * 100 + 1e-9)}%"
 
 
 def bar(fraction: float, width: int) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from projectw_shared.accounts import Tokens
 from projectw_shared.errors import Unauthorized
+from projectw_shared.secrecy import Discreet
 from projectw_tui.keyrings import NoVault, Vault
 
 EARLY = 30.0
@@ -22,7 +23,7 @@ LOCK_PATIENCE = 40.0
 """Seconds to wait for another program that renews the same session; longer than its request may take."""
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(Discreet, frozen=True):
     """A signed-in person. ``expires_at`` is in seconds of the epoch."""
 
     email: str

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import msgspec
-
 from projectw_shared import routes
 from projectw_shared.accounts import User
 from projectw_shared.errors import (
@@ -20,7 +18,7 @@ from projectw_shared.errors import (
     Unavailable,
     Unreachable,
 )
-from projectw_shared.http import MAX_PAUSE, Api, read_reply
+from projectw_shared.http import MAX_PAUSE, Api, encoded, read_reply
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
@@ -91,7 +89,7 @@ async def _send_once(api: Api, upload: Upload, key: str, progress: Callable[[int
                     query={
                         # A name with bytes that are no UTF-8 reaches Python as surrogates, which no URL takes.
                         "file_name": upload.path.name.encode(errors="replace").decode(),
-                        "settings": msgspec.json.encode(upload.settings).decode(),
+                        "settings": encoded(upload.settings).decode(),
                     },
                     headers={
                         "Content-Type": upload.media_type,

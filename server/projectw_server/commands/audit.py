@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from projectw_server.accounts.audit import HEAD_FILE, Audit, to_entry
-from projectw_server.commands.context import PROGRAM, settings_of, with_database
+from projectw_server.commands.context import PROGRAM, print_json, settings_of, with_database
 from projectw_server.db import Database
 from projectw_shared.exits import Exit
 
@@ -64,6 +64,6 @@ def export(config: Path | None) -> None:
 
     async def work(database: Database) -> None:
         async for row in Audit(database, settings.home / HEAD_FILE).entries():
-            click.echo(msgspec.json.encode(to_entry(row)).decode())
+            print_json(msgspec.json.encode(to_entry(row)))
 
     with_database(config, work)

@@ -19,9 +19,12 @@ from projectw_server.db import Database, open_database
 from projectw_server.secrets import with_secrets
 from projectw_server.settings import ServerSettings
 from projectw_shared.config import load
-from projectw_shared.text import safe
+from projectw_shared.text import columns, fit, safe, safe_json
 
 PROGRAM = "projectw-server"
+
+WIDEST_CELL = 60
+"""Columns of a terminal that a value takes in a table; --json gives it whole."""
 
 
 def settings_of(config: Path | None, **overrides: Any) -> ServerSettings:
@@ -68,16 +71,23 @@ def ask_password(from_stdin: bool) -> str:
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print ``rows`` as JSON, or as a table that is harmless in a terminal."""
     if as_json:
-        click.echo(msgspec.json.encode(rows).decode())
+        print_json(msgspec.json.encode(rows))
         return
     table = (
         [[name.upper() for name in rows[0]], *([_cell(each) for each in row.values()] for row in rows)]
         if rows
         else []
     )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
     for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def print_json(document: bytes) -> None:
+    """Print a document byte for byte, and on a terminal with escapes for what would act there."""
+    text = document.decode()
+    click.echo(safe_json(text) if sys.stdout.isatty() else text)
 
 
 def _cell(value: Any) -> str:
@@ -87,4 +97,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
-    return safe(str(value))
+    return fit(safe(str(value)), WIDEST_CELL)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from projectw_server.commands.context import settings_of, with_database
+from projectw_server.commands.context import print_json, settings_of, with_database
 from projectw_server.db import Database
 from projectw_shared.findings import Finding, render, verdict
 
@@ -33,5 +33,5 @@ def doctor(config: Path | None, as_json: bool, repair: bool) -> None:
 
     with_database(config, work)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        print_json(msgspec.json.format(msgspec.json.encode(findings)))
     sys.exit(verdict(findings))

@@ -45,7 +45,7 @@ class ConfigError(Exception):
 
     def _text(self) -> str:
         count = len(self.mistakes)
-        name = str(self.file) if self.file else "the configuration"
+        name = safe(str(self.file)) if self.file else "the configuration"
         noun = "mistake" if count == 1 else "mistakes"
         return "\n".join([f"{name}: {count} {noun}", *(f"  {mistake}" for mistake in self.mistakes)])
 

@@ -5,11 +5,10 @@ from typing import Any
 
 from projectw_shared.config.mistakes import Place
 from projectw_shared.config.schemas import alternatives, resolve
+from projectw_shared.secrecy import is_secret
 from projectw_shared.text import safe, shorten
 
 _SHOWN_CHARACTERS = 40
-_SECRET = ("token", "secret", "password", "key", "url", "dsn")
-"""Last words of the names of settings whose value must not be repeated: a message ends up in logs."""
 
 
 def expected(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
@@ -46,14 +45,11 @@ def found(value: Any, place: Place) -> str:
     if isinstance(value, list):
         return "a list"
     kind = "the text" if isinstance(value, str) else "the number"
-    if any(_last_word(part) in _SECRET for part in place):
+    # A message ends up in logs.
+    if any(is_secret(str(part)) for part in place):
         return "a text" if isinstance(value, str) else "a number"
     shown = shorten(safe(str(value)), _SHOWN_CHARACTERS)
     return f"{kind} {shown!r}" if isinstance(value, str) else f"{kind} {shown}"
-
-
-def _last_word(part: str | int) -> str:
-    return str(part).lower().removesuffix("_file").rpartition("_")[2]
 
 
 def _choice(values: list[Any]) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from projectw_shared.config import Loaded
     from projectw_tui.client import Client
 
+LONGEST_SENTENCE = 1000
+"""Characters of an error that are told."""
+
 
 class WrongConfiguration(click.ClickException):
     """The configuration cannot be used; its message names every mistake."""
@@ -28,7 +31,7 @@ class WrongConfiguration(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say what is wrong."""
-        say(f"projectw: {self.message}")
+        say(f"projectw: {self.message}", has_lines=True)
 
 
 @dataclass
@@ -87,26 +90,30 @@ def run_async(work: Coroutine[Any, Any, int | None]) -> None:
     sys.exit(asyncio.run(work) or Exit.DONE)
 
 
-def say(text: str) -> None:
-    """Tell the person something, on stderr."""
-    click.echo(for_terminal(text, sys.stderr.isatty()), err=True)
-
-
-def put(text: str) -> None:
-    """Give data, on stdout."""
-    click.echo(for_terminal(text, sys.stdout.isatty()))
-
-
-def for_terminal(text: str, terminal: bool) -> str:
-    """Return ``text`` as it is for a pipe or a file, made harmless for a terminal."""
+def say(text: str, *, has_lines: bool = False) -> None:
+    """Tell the person something, on stderr: one line, unless it ``has_lines`` of its own."""
     from projectw_shared.text import safe
 
-    return safe(text, keep_newlines=True) if terminal else _encodable(text)
+    click.echo(safe(text, keep_newlines=has_lines), err=True)
 
 
-def _encodable(text: str) -> str:
-    """Replace what no output can encode: the stand-ins for bytes of file names that are no UTF-8."""
-    return text.encode(errors="replace").decode()
+def put(*lines: str) -> None:
+    """Give lines of data, on stdout.
+
+    They are harmless also where stdout is no terminal: what goes through ``less``, ``grep`` or a file ends on one.
+    """
+    from projectw_shared.text import safe
+
+    for line in lines:
+        click.echo(safe(line))
+
+
+def put_json(document: bytes) -> None:
+    """Give a JSON document, on stdout: byte for byte, and on a terminal with escapes for what would act there."""
+    from projectw_shared.text import safe_json
+
+    text = document.decode()
+    click.echo(safe_json(text) if sys.stdout.isatty() else text)
 
 
 async def resolve(client: "Client", text: str) -> str:
@@ -138,9 +145,11 @@ async def resolve(client: "Client", text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return the sentence for a person."""
+    """Return the sentence for a person, of which a hostile server makes no more than a screenful."""
+    from projectw_shared.text import shorten
+
     if isinstance(error, ProjectWError):
-        return error.detail
+        return shorten(error.detail, LONGEST_SENTENCE)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__

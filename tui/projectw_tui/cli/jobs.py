@@ -9,13 +9,15 @@ import msgspec
 
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
-from projectw_shared.text import safe, shorten
-from projectw_tui.cli.context import Context, put, resolve, run_async, say
+from projectw_shared.text import fit, safe, shorten
+from projectw_tui.cli.context import Context, put, put_json, resolve, run_async, say
 from projectw_tui.display import age, clock, language_name, percent, size, state_word, waiting
 
 WHOLE_ID_COLUMNS: Final = 80
 """What a line of the list takes before the file's name, with a whole id."""
 MIN_NAME_COLUMNS: Final = 20
+LONGEST_FACT: Final = 2000
+"""Characters of a value that ``show`` shows: an error's message as a whole, and no name without an end."""
 END_OF_ID: Final = 12
 """The digits after the last hyphen, which are random."""
 
@@ -43,16 +45,16 @@ async def _jobs(context: Context, state: JobState | None, limit: int, as_json: b
             if cursor is None:
                 break
     if as_json:
-        put(json_of(found))
+        put_json(json_of(found))
     elif found:
-        put("\n".join(_table(found, terminal_width())))
+        put(*_table(found, terminal_width()))
     else:
         say("There are no jobs." if state is None else f"There are no {state} jobs.")
 
 
-def json_of(value: object) -> str:
+def json_of(value: object) -> bytes:
     """Return ``value`` as a JSON document for people and programs."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
 
 def terminal_width() -> int | None:
@@ -69,8 +71,8 @@ def _table(found: list[Job], width: int | None) -> list[str]:
     for job in found:
         done = percent(job.progress) if job.progress else ""
         lines.append(
-            f"{job.id[-digits:]}  {state_word(job):10}  {done:>4}  {waiting(job):>7}  "
-            f"{clock(job.duration):>7}  {age(job.created_at):>4}  {shorten(safe(job.file_name), name)}"
+            f"{fit(safe(job.id[-digits:]), digits)}  {state_word(job):10}  {done:>4}  {fit(waiting(job), 7):>7}  "
+            f"{clock(job.duration):>7}  {age(job.created_at):>4}  {fit(safe(job.file_name), name)}"
         )
     return lines
 
@@ -87,30 +89,33 @@ def show(context: Context, job_id: str, as_json: bool) -> None:
 async def _show(context: Context, job_id: str, as_json: bool) -> None:
     async with context.client() as client:
         job = await client.job(await resolve(client, job_id))
-    put(json_of(job) if as_json else "\n".join(_facts(job)))
+    if as_json:
+        put_json(json_of(job))
+    else:
+        put(*_facts(job))
 
 
 def _facts(job: Job) -> list[str]:
     facts = {
         "id": job.id,
-        "file": safe(job.file_name),
+        "file": job.file_name,
         "size": size(job.bytes),
         "length": clock(job.duration),
         "state": state_word(job),
         "progress": percent(job.progress) if job.state.is_held else "",
         "place in the queue": str(job.position or ""),
-        "waits": safe(job.waiting.message) if job.waiting else "",
+        "waits": job.waiting.message if job.waiting else "",
         "time left": clock(job.eta),
-        "model": safe(job.settings.model or ""),
-        "language": safe(language_name(job.language or job.settings.language)),
+        "model": job.settings.model or "",
+        "language": language_name(job.language or job.settings.language),
         "task": job.settings.task,
-        "runner": safe(job.runner.name) if job.runner else "",
+        "runner": job.runner.name if job.runner else "",
         "attempts": str(job.attempts),
-        "error": safe(f"{job.error.message} ({job.error.code})") if job.error else "",
+        "error": f"{job.error.message} ({job.error.code})" if job.error else "",
         "created": job.created_at.isoformat(timespec="seconds"),
         "finished": job.finished_at.isoformat(timespec="seconds") if job.finished_at else "",
     }
-    return [f"{name + ':':<20}{value}" for name, value in facts.items() if value]
+    return [f"{name + ':':<20}{shorten(safe(value), LONGEST_FACT)}" for name, value in facts.items() if value]
 
 
 @click.command()
@@ -162,5 +167,5 @@ async def _delete(context: Context, job_id: str, yes: bool) -> None:
 def _confirm(job: Job) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("deleting asks first, and there is no terminal to ask: add --yes")
-    question = f"Delete {safe(job.file_name)} with its recording and its transcript?"
+    question = f"Delete {fit(safe(job.file_name), 60)} with its recording and its transcript?"
     click.confirm(question, abort=True, err=True)

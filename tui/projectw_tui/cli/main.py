@@ -1,12 +1,13 @@
 """The command group, and the one place where a command's failure becomes a sentence and an exit code."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from projectw_shared import __version__
+from projectw_shared import __version__, usage
 from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
 from projectw_tui.cli.account import login, logout
@@ -41,12 +42,17 @@ for command in (login, logout, submit, jobs, show, transcript, cancel, retry, de
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program with ``arguments`` and return its exit code."""
+    # Unset, the warnings of libraries would go to the terminal, with whatever a server has made them say.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         projectw.main(list(arguments), prog_name="projectw", standalone_mode=False)
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.ClickException as error:
+    except WrongConfiguration as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        usage.show(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")

@@ -4,7 +4,7 @@ import shutil
 import sys
 from time import monotonic
 
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import columns, fit, safe
 from projectw_tui.display import bar, percent
 
 RHYTHM = 0.1
@@ -23,8 +23,8 @@ class Meter:
         """Show how far ``name`` is, 0 to 1."""
         done, rest = bar(fraction, 20)
         width = shutil.get_terminal_size().columns - 1
-        tail = f" {done}{rest} {percent(fraction):>4}  {safe(note)}".rstrip()
-        self._draw(f"{shorten(safe(name), max(width - len(tail), 8))}{tail}"[:width])
+        tail = f" {done}{rest} {percent(fraction):>4}  {fit(safe(note), 20)}".rstrip()
+        self._draw(fit(f"{fit(safe(name), max(width - columns(tail), 8))}{tail}", width))
 
     def clear(self) -> None:
         """Leave an empty line for other talk."""

@@ -13,7 +13,7 @@ from projectw_shared.exits import Exit
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Job
 from projectw_shared.text import safe
-from projectw_tui.cli.context import Context, describe, put, run_async, say
+from projectw_tui.cli.context import Context, describe, put, put_json, run_async, say
 from projectw_tui.cli.meter import Meter
 from projectw_tui.cli.transcript import FORMATS, print_transcript
 from projectw_tui.display import clock, state_word
@@ -165,7 +165,14 @@ async def _send(client: "Client", wish: Wish, path: Path, outcome: Outcome, mete
     meter.clear()
     outcome.jobs[path] = job
     if not wish.wait:
-        put(msgspec.json.encode(job).decode() if wish.as_json else job.id)
+        _put_job(job, as_json=wish.as_json)
+
+
+def _put_job(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        put_json(msgspec.json.encode(job))
+    else:
+        put(job.id)
 
 
 def _say_what_goes_on(outcome: Outcome) -> None:
@@ -210,7 +217,7 @@ async def _hand_out(client: "Client", wish: Wish, path: Path, job: Job | None, o
         outcome.failed = True
         say(f"projectw: {path}: {_reason(job)}")
         if job is not None and wish.as_json:
-            put(msgspec.json.encode(job).decode())
+            _put_job(job, as_json=True)
         return
     if wish.output_dir is not None:
         from projectw_tui.client import save_transcript
@@ -219,7 +226,7 @@ async def _hand_out(client: "Client", wish: Wish, path: Path, job: Job | None, o
         await save_transcript(client, job.id, wish.file_format, target)
         say(f"Saved {target}.")
     if wish.as_json:
-        put(msgspec.json.encode(job).decode())
+        _put_job(job, as_json=True)
     elif wish.output_dir is None:
         await print_transcript(client, job.id, wish.file_format)
 

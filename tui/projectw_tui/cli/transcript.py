@@ -2,6 +2,8 @@
 
 import codecs
 import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +11,17 @@ import click
 
 from projectw_shared.errors import NotFinished
 from projectw_shared.jobs import JobState
-from projectw_tui.cli.context import Context, for_terminal, resolve, run_async, say
+from projectw_shared.text import safe, safe_json
+from projectw_tui.cli.context import Context, resolve, run_async, say
 from projectw_tui.display import state_word
 
 if TYPE_CHECKING:
     from projectw_tui.client import Client
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "md")
+
+LONGEST_WORD = 100_000
+"""Characters without a space that are waited for."""
 
 
 @click.command()
@@ -54,12 +60,22 @@ async def _transcript(context: Context, job_id: str, file_format: str, output: P
 
 async def print_transcript(client: "Client", job_id: str, file_format: str) -> None:
     """Write the transcript to stdout: byte for byte to a pipe or a file, harmless to a terminal."""
-    terminal = sys.stdout.isatty()
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     async with client.transcript(job_id, file_format) as pieces:
-        async for piece in pieces:
-            if terminal:
-                click.echo(for_terminal(decoder.decode(piece), terminal), nl=False)
-            else:
+        if sys.stdout.isatty():
+            await _show(pieces, safe_json if file_format == "json" else partial(safe, keep_newlines=True))
+        else:
+            async for piece in pieces:
                 sys.stdout.buffer.write(piece)
     sys.stdout.flush()
+
+
+async def _show(pieces: AsyncIterator[bytes], harmless: Callable[[str], str]) -> None:
+    """Write text that comes in pieces, cut only at spaces: what is harmless may depend on the neighbours."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    async for piece in pieces:
+        rest += decoder.decode(piece)
+        end = rest.rfind(" ") + 1 or (len(rest) if len(rest) > LONGEST_WORD else 0)
+        click.echo(harmless(rest[:end]), nl=False)
+        rest = rest[end:]
+    click.echo(harmless(rest + decoder.decode(b"", final=True)), nl=False)

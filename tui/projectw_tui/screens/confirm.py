@@ -9,7 +9,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from projectw_shared.text import safe
+from projectw_shared.text import fit, safe, shorten
+
+LONGEST_QUESTION = 300
+"""Cells: the answers have to stay in sight, whatever the question names."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -23,8 +26,8 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def __init__(self, question: str, explanation: str, yes: str) -> None:
         super().__init__()
-        self._question = safe(question)
-        self._explanation = safe(explanation, keep_newlines=True)
+        self._question = fit(safe(question), LONGEST_QUESTION)
+        self._explanation = shorten(safe(explanation, keep_newlines=True), LONGEST_QUESTION)
         self._yes = yes
 
     def compose(self) -> ComposeResult:

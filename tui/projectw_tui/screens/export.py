@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Select, Static
 from textual.worker import Worker
 
-from projectw_shared.text import STAND_IN, safe
+from projectw_shared.text import STAND_IN, fit, safe
 from projectw_tui.screens.base import typed_path
 from projectw_tui.screens.confirm import ConfirmScreen
 
@@ -24,6 +24,9 @@ FORMATS = {
     "json": "everything, JSON",
     "md": "Markdown",
 }
+
+
+LONGEST_STEM = 60
 
 
 class Export(NamedTuple):
@@ -50,7 +53,7 @@ class ExportScreen(ModalScreen[Export | None]):
         """Lay out the form."""
         choices = [(f"{name:<5} {meaning}", name) for name, meaning in FORMATS.items()]
         with Vertical(classes="dialog"):
-            yield Static(Content(f"Export {safe(self._file_name)}"), classes="title")
+            yield Static(Content(f"Export {fit(safe(self._file_name), 100)}"), classes="title")
             with Horizontal(classes="setting"):
                 yield Label(Content("Format"))
                 yield Select(choices, value="txt", allow_blank=False, id="format", compact=True)
@@ -102,7 +105,8 @@ def export_name(file_name: str, file_format: str) -> str:
     """Return a file name for the transcript of ``file_name``, which names no folder and hides nothing."""
     last = file_name.replace("\\", "/").rpartition("/")[2]
     harmless = safe(last).replace(STAND_IN, "_")
-    stem = Path(harmless).stem.lstrip(".").strip() or "transcript"
+    # No file system takes a name of more than 255 bytes, and a character has up to four.
+    stem = fit(Path(harmless).stem.lstrip(".").strip(), LONGEST_STEM) or "transcript"
     return f"{stem}.{file_format}"
 
 

@@ -311,7 +311,7 @@ class JobsScreen(WorkingScreen[None]):
                 return
             self._folder = export.path.parent
             await save_transcript(self._client, job.id, export.file_format, export.path)
-            self.notify(f"Saved {export.path}", markup=False)
+            self.notify(f"Saved {export.path}")
 
     def _for_each(self, action: str, deed: Callable[[str], Awaitable[Job]]) -> None:
         async def do(job: Job) -> None:

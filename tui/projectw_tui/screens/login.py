@@ -10,8 +10,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Footer, Input, Label, Static
 
-from projectw_shared.text import safe
+from projectw_shared.text import safe, shorten
 from projectw_tui.screens.base import WorkingScreen
+
+LONGEST_REASON = 600
 
 
 class LoginScreen(WorkingScreen[None]):
@@ -63,7 +65,7 @@ class LoginScreen(WorkingScreen[None]):
     def refuse(self, reason: str) -> None:
         """Say why it did not work, and let the person try again."""
         self.set_class(False, "-busy")
-        self.query_one("#refusal", Static).update(Content(safe(reason)))
+        self.query_one("#refusal", Static).update(Content(safe(shorten(reason, LONGEST_REASON))))
         password = self.query_one("#password", Input)
         password.value = ""
         password.focus()

@@ -13,7 +13,7 @@ from textual.widgets import Footer, Input, Static
 
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import fit, safe
 from projectw_tui.client import Client, save_transcript
 from projectw_tui.display import ICONS, bar, clock, language_name, percent, state_word, waiting
 from projectw_tui.messages import JobChanged, JobRemoved, ReadAnew, SegmentsArrived
@@ -92,7 +92,7 @@ class TranscriptScreen(WorkingScreen[None]):
     def on_job_removed(self, event: JobRemoved) -> None:
         """Leave a job that does not exist any more."""
         if event.job_id == self._job.id:
-            self.notify("The job was deleted.", markup=False)
+            self.notify("The job was deleted.")
             self.dismiss()
 
     def on_segments_arrived(self, event: SegmentsArrived) -> None:
@@ -132,8 +132,12 @@ class TranscriptScreen(WorkingScreen[None]):
         elif job.position is not None:
             state.append(f"  {waiting(job)} in the queue")
             if job.waiting is not None and job.waiting.code != "busy":
-                state.append(f": {safe(job.waiting.message)}", style="dim")
-        facts = [clock(job.duration), safe(job.settings.model or ""), safe(language_name(job.language))]
+                state.append(f": {fit(safe(job.waiting.message), 60)}", style="dim")
+        facts = [
+            clock(job.duration),
+            safe(job.settings.model or ""),
+            fit(safe(language_name(job.language)), 20),
+        ]
         if job.state.is_over:
             state.append("  " + "  ".join(fact for fact in facts if fact), style="dim")
         holder = self.query_one("#job-state", Static)
@@ -141,7 +145,7 @@ class TranscriptScreen(WorkingScreen[None]):
             holder.set_class(each is job.state, f"-{each}")
         holder.update(state)
         room = max(self.size.width - state.cell_len - 6, 12)
-        self.query_one("#job-name", Static).update(Text(shorten(safe(job.file_name), room), style="bold"))
+        self.query_one("#job-name", Static).update(Text(fit(safe(job.file_name), room), style="bold"))
         self._show_status()
 
     def _show_status(self) -> None:
@@ -157,7 +161,7 @@ class TranscriptScreen(WorkingScreen[None]):
                 else f"no {safe(view.words)}"
             )
         if self._job.error is not None and view.next:
-            parts.append(f"{safe(self._job.error.message)} ({safe(self._job.error.code)})")
+            parts.append(fit(f"{safe(self._job.error.message)} ({safe(self._job.error.code)})", 200))
         following = ("● following  ", "bold") if view.following else ""
         self.query_one("#status", Static).update(Text.assemble(following, "   ".join(parts)))
 
@@ -240,7 +244,7 @@ class TranscriptScreen(WorkingScreen[None]):
         )
         if export is not None:
             await save_transcript(self._client, self._job.id, export.file_format, export.path)
-            self.notify(f"Saved {export.path}", markup=False)
+            self.notify(f"Saved {export.path}")
 
     def action_cancel(self) -> None:
         """Cancel the job."""

@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import fit, safe
 
 
 class ConnectionBar(Horizontal):
@@ -61,7 +61,7 @@ class ConnectionBar(Horizontal):
     def _show_place(self) -> None:
         place = self._place.removeprefix("https://").removeprefix("http://")
         whole = " · ".join(part for part in (place, self._person) if part)
-        self.query_one("#place", Static).update(Text(shorten(whole, max(self.size.width - 40, 20))))
+        self.query_one("#place", Static).update(Text(fit(whole, max(self.size.width - 40, 20))))
 
     def _show(self) -> None:
         line = self.query_one("#line", Static)

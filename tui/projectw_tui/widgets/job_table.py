@@ -15,8 +15,8 @@ from textual.widgets.data_table import CellDoesNotExist, ColumnKey, RowKey
 
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
-from projectw_shared.text import safe, shorten
-from projectw_tui.display import ICONS, age, bar, clock, percent, state_word, waiting
+from projectw_shared.text import fit, safe
+from projectw_tui.display import ICONS, age, bar, clock, in_utc, percent, state_word, waiting
 
 NARROW = 100
 """Cells of width below which model and language are left out."""
@@ -289,14 +289,14 @@ class JobTable(DataTable[Any]):
         return ("▌" if key in self.marked else " ", self._style("mark"))
 
     def _file(self, text: str, order: tuple[datetime, str]) -> FileCell:
-        return FileCell(Text(shorten(safe(text), self._file_width()), no_wrap=True), order)
+        return FileCell(Text(fit(safe(text), self._file_width()), no_wrap=True), order)
 
     def _job_cells(self, job: Job) -> dict[str, Text | FileCell]:
         style = self._style(_TONES.get(job.state, "faint"))
         faint = self._style("faint")
         return {
             "state": Text.assemble(self._mark(job.id), (f"{ICONS[job.state]} {state_word(job)}", style)),
-            "file": self._file(job.file_name, (job.created_at, job.id)),
+            "file": self._file(job.file_name, (in_utc(job.created_at), job.id)),
             "progress": self._progress(job, style),
             "left": Text(waiting(job), justify="right"),
             "length": Text(clock(job.duration), justify="right"),
