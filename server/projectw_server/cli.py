@@ -54,6 +54,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.detail, exit_code(error))
     except (home.HomeError, DatabaseUnusable, NotMoved) as error:
         return _fail(str(error), Exit.FAILED)
+    except UnicodeEncodeError:
+        # Python makes such text of an argument's bytes that are no UTF-8; no database and no key takes it.
+        return _fail("an argument holds bytes that are no text; give all of it in UTF-8", Exit.USAGE)
     return result if isinstance(result, int) else Exit.DONE
 
 

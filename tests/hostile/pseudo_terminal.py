@@ -80,7 +80,7 @@ async def on_a_terminal(
         stderr=slave,
         start_new_session=True,
         cwd=cwd,
-        env={**os.environ, **SURROUNDINGS, **environment},
+        env={**os.environ, **SURROUNDINGS, "COLUMNS": str(size[0]), "LINES": str(size[1]), **environment},
     )
     os.close(slave)
     found = PseudoTerminal(master, process, question, answer)

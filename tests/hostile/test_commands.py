@@ -1,5 +1,6 @@
 """Every command of ``projectw`` on a terminal, with evil texts in all that a stranger controls."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -189,3 +190,54 @@ async def test_a_table_in_a_pipe_has_a_line_for_each_job_too(hostile: HostileSer
     listed = await command("jobs", "--limit", "500", **surroundings)
     assert len(listed.out.splitlines()) == 1 + len(EVIL)
     assert listed.out.replace("\n", "").isprintable() or "\ue000" in listed.out
+
+
+RAW: Final = {
+    "status line": b"HTTP/1.1 200 \x1b]0;EVIL\x07[/nope]\r\nContent-Length: 2\r\n\r\n{}",
+    "no status": b"\x1b[2JEVIL\r\n\r\n",
+    "bad header": b"HTTP/1.1 200 OK\r\nX: a\x1b[31mEVIL\x00\r\nContent-Length: 2\r\n\r\n{}",
+    "bad length": b"HTTP/1.1 200 OK\r\nContent-Length: \x1b]0;EVIL\x07\r\n\r\n{}",
+    "cookie": b"HTTP/1.1 200 OK\r\nSet-Cookie: E\x9bVIL\x1b[31m=[/nope]; \x1b]0;EVIL\r\nContent-Length: 2\r\n\r\n{}",
+    "redirect": b"HTTP/1.1 302 Found\r\nLocation: http://x/\xe2\x80\xaeEVIL[/nope]\x9b31m\r\nContent-Length: 0\r\n\r\n",
+    "pause": b"HTTP/1.1 429 X\r\nRetry-After: 1e400\xe2\x80\xae\r\nContent-Length: 0\r\n\r\n",
+    "endless pause": b"HTTP/1.1 503 X\r\nRetry-After: 99999999999\r\nContent-Length: 4\r\n\r\nEVIL",
+    "proxy's page": b"HTTP/1.1 500 X\r\nContent-Length: 21\r\n\r\n<b>\x1b[31mEVIL\x1b[0m</b>",
+    "encoding": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nEVIL",
+    "strange numbers": (
+        b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"next_cursor":null,"jobs":[{"id":"\\u001b[31mEVIL\\nx",'
+        b'"file_name":"EVIL",'
+        b'"bytes":9223372036854775807,"duration":1e308,"state":"running","cancel_requested":false,"progress":1e308,'
+        b'"position":-9223372036854775808,"eta":-1e308,"settings":{},"language":null,"runner":null,"attempts":-1,"error":null,'
+        b'"created_at":"0001-01-01T00:00:00","started_at":null,"finished_at":null,"revision":-1}]}'
+    ),
+}
+"""Answers that no server library would send."""
+
+
+@pytest.mark.parametrize("answer", RAW)
+async def test_a_server_that_does_not_even_speak_http_is_harmless(answer: str, tmp_path: Path) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(RAW[answer])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    steps = [
+        Step("jobs", ["jobs"]),
+        Step("login", ["login", "ada@example.org", "--password-stdin"], "a password\n"),
+    ]
+    try:
+        results = await run_all(
+            "projectw_tui.__main__:main",
+            (),
+            steps,
+            tmp_path,
+            HOME=str(tmp_path),
+            PROJECTW_SERVER=f"http://127.0.0.1:{port}",
+            PROJECTW_TOKEN="token",
+        )
+    finally:
+        server.close()
+    assert_all_harmless(results)

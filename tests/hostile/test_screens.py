@@ -29,6 +29,10 @@ CAUSED = {"LoginScreen": {("POST", "/api/auth/logout"), ("POST", "/api/auth/logi
 """What is asked of the server on the way to a screen, beside reading."""
 
 
+FEW = ("HelpScreen", "UploadScreen")
+"""Screens on which a server has little to say: they are visited for some of its texts, with all of the files."""
+
+
 def test_every_screen_is_visited() -> None:
     found = set()
     for module in pkgutil.iter_modules(screens.__path__, f"{screens.__name__}."):
@@ -48,10 +52,13 @@ async def hostile() -> AsyncIterator[HostileServer]:
 
 async def tour(screen: str, server: HostileServer, texts: dict[str, str], folder: Path) -> Written:
     """Visit ``screen`` once for each of ``texts`` and return what was written to the terminal."""
+    every = texts
+    if screen in FEW:
+        texts = dict(list(texts.items())[::6])
     server.fill(texts, JobState.SUCCEEDED)
     files = folder / "files"
     files.mkdir(parents=True)
-    for text in texts.values():
+    for text in every.values():
         (files / file_name(text)).write_bytes(b"RIFF")
     report = folder / "report.json"
     words = [sys.executable, "-m", "tests.hostile.tour", screen, report, str(len(texts))]

@@ -34,8 +34,8 @@ DOOR = "projectw.door"
 REFUSED = "projectw.refused"
 """In the ASGI scope of a request that was turned away because the server is busy."""
 
-GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-"""What may come in as X-Request-ID and is taken over; anything else is replaced."""
+GIVEN_ID = re.compile(rb"(?!pw[a-z]_)[A-Za-z0-9._-]{1,64}")
+"""What may come in as X-Request-ID and is taken over; anything else is replaced, a token in the wrong place too."""
 
 QUIET = (routes.HEALTH, routes.READY, routes.METRICS, routes.RUNNER_HEARTBEAT)
 """Asked every few seconds by machines: logged at debug level, unless it went wrong."""

@@ -7,6 +7,7 @@ cannot be opened would make the program wait for ever.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -97,19 +98,30 @@ def _parsed(url: str) -> dict[str, Any]:
     try:
         if not url.startswith(SCHEMES):
             raise ValueError("names no database that this server can use")
-        found = expand_db_url(url.replace("postgresql:", "postgres:", 1))
+        found = _expanded(url.replace("postgresql:", "postgres:", 1))
         if not url.startswith("sqlite:"):
             _check_options(found["credentials"])
         return found
-    except (ConfigurationError, ValueError) as error:
+    except ValueError as error:
         message = f"{error}; write sqlite:///PATH or postgres://USER:PASSWORD@HOST:5432/NAME"
         raise ConfigError([Mistake("server.database_url", None, message)]) from error
+
+
+def _expanded(url: str) -> dict[str, Any]:
+    try:
+        return expand_db_url(url)
+    except (ConfigurationError, ValueError) as error:
+        # Their words quote parts of the address, and with a bare / ? or # in the password these are parts of it.
+        hint = "a password's / ? # @ and : are written as %2F %3F %23 %40 and %3A"
+        raise ValueError(f"cannot be read as an address; {hint}") from error
 
 
 def _check_options(given: dict[str, Any]) -> None:
     """Put the options of a PostgreSQL's URL as its driver takes them. Raises ValueError for the first that is none."""
     for name in given.keys() - {*POSTGRES_OPTIONS, "database"}:
-        raise ValueError(f"has the unknown option {safe(name)}; there are {', '.join(POSTGRES_OPTIONS)}")
+        # Repeated only when it is a slip: it may be half a password with a bare question mark in it.
+        shown = f" {safe(name)}" if get_close_matches(name, POSTGRES_OPTIONS, 1) else ""
+        raise ValueError(f"has the unknown option{shown}; there are {', '.join(POSTGRES_OPTIONS)}")
     for name, least in (("port", 1), ("maxsize", 1), ("minsize", 0)):
         if name in given and not (str(given[name]).isdecimal() and int(given[name]) >= least):
             raise ValueError(f"has a {name} that is no number from {least} on")
