@@ -31,6 +31,7 @@ SERVER: Final[dict[str, list[list[str]]]] = {
         ["migrate-database", "postgres://a:b@127.0.0.1:1/{name}"],
     ],
     "user add": [["user", "add", "{text}", "--password-stdin"]],
+    "user code": [["user", "code", "{text}"]],
     "user list": [["user", "list"], ["user", "list", "--json"], ["user", "list", "{text}"]],
     "runner add": [["runner", "add", "{text}"]],
     "runner list": [["runner", "list"], ["runner", "list", "--json"]],

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.installation import Installation
 from projectw_shared import routes
+from tests.hostile.echoing_mail import MailServer, mail_server
 from tests.hostile.faults.sitecustomize import BOOM
 from tests.hostile.planted import Planted
 from tests.journeys.world import write_sound
@@ -27,7 +28,8 @@ OUR_CONFIGURATION = frozenset({"server.yaml", "first.yaml"})
 class House:
     """An installation at log level debug, its planted secrets, and a person who does all that can go wrong."""
 
-    def __init__(self, folder: Path, log_format: str) -> None:
+    def __init__(self, folder: Path, log_format: str, mail: MailServer) -> None:
+        self.mail = mail
         self.planted = Planted()
         plant = self.planted.make
         self.password = plant("password")
@@ -42,6 +44,13 @@ class House:
                 "log_format": log_format,
                 "metrics_token": self.metrics,
                 "signing_key": plant("signing key", kept_in=OUR_CONFIGURATION),
+                "signup": "open",
+                "smtp_host": "127.0.0.1",
+                "smtp_port": mail.port,
+                "smtp_security": "plain",
+                "smtp_user": "projectw",
+                "smtp_password": plant("mail server's password", kept_in=OUR_CONFIGURATION),
+                "mail_from": "projectw@example.org",
                 "lease_seconds": 4,
                 "heartbeat_seconds": 1,
             },
@@ -69,8 +78,8 @@ class House:
             with error:
                 return error.code, error.read()
 
-    def post(self, path: str, token: str | None = None, **body: Any) -> tuple[int, Any]:
-        status, answer = self.ask("POST", path, json.dumps(body).encode(), token=token)
+    def post(self, path: str, bearer: str | None = None, /, **body: Any) -> tuple[int, Any]:
+        status, answer = self.ask("POST", path, json.dumps(body).encode(), token=bearer)
         return status, json.loads(answer) if answer else None
 
     def sign_in(self) -> dict[str, Any]:
@@ -110,11 +119,12 @@ def house(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PYTHONDEVMODE", "1")
     # What an object is like when it is thrown away: unawaited, unclosed.
     monkeypatch.setenv("PYTHONWARNINGS", "default")
-    found = House(tmp_path, request.param)
-    try:
-        yield found
-    finally:
-        found.installation.close()
+    with mail_server() as mail:
+        found = House(tmp_path, request.param, mail)
+        try:
+            yield found
+        finally:
+            found.installation.close()
 
 
 def test_secrets_and_words_are_told_to_no_log_whatever_goes_wrong(house: House, tmp_path: Path) -> None:
@@ -157,6 +167,24 @@ def test_secrets_and_words_are_told_to_no_log_whatever_goes_wrong(house: House, 
     api_token = house.planted.add("API token", made["token"])
     assert house.ask("GET", routes.JOBS, token=api_token)[0] == 500, "a fault was put there"
     assert house.ask("GET", routes.JOBS, token=api_token)[0] == 200
+
+    # Codes, by mail and from the operator.
+    newcomer = {"email": "new@example.org", "password": house.planted.make("password of a newcomer")}
+    assert house.post(routes.SIGNUP, **newcomer)[0] == 202
+    assert house.post(routes.PASSWORD_RESET, email=EMAIL)[0] == 202
+    house.server.until(lambda: len(house.mail.codes()) >= 2, "send mails with codes", timeout=60)
+    for number, code in enumerate(house.mail.codes()):
+        house.planted.add(f"code from mail {number}", code)
+        house.ask("GET", f"{routes.ACTIVATE}?token={code}")
+        house.post(routes.ACTIVATE, token=f"{code}x")
+        house.post(routes.ACTIVATE, token=code)
+    words = ("projectw-server", "user", "code", EMAIL, "--purpose", "reset")
+    code = house.planted.add("code from the operator", house.installation.must(*words).stdout.strip())
+    weak, new = house.planted.make("refused password")[:20], house.planted.make("new password")
+    house.post(routes.PASSWORD_RESET_CONFIRM, token=code, new_password=weak[:1])
+    assert house.post(routes.PASSWORD_RESET_CONFIRM, token=code, new_password=new) == (204, None)
+    house.password = new
+    house.sign_in()
 
     # A recording that is transcribed, past a fault while its text is stored, and one that breaks the engine.
     runner = house.installation.start_runner(
