@@ -68,7 +68,7 @@ class ServerSettings(Discreet, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many jobs of a user may wait at once (default: without bound)."""
     signup: Literal["closed", "open"] = "closed"
     """Whether people may make accounts themselves; closed, only the operator and admins make them."""
-    allowed_email_domains: list[str] = []  # noqa: RUF012  a Struct gives each its own
+    allowed_email_domains: list[str] = []
     """The domains whose addresses may sign up, each exactly as written and without its subdomains (none: every one)."""
     min_password_strength: Annotated[int, Meta(ge=0, le=4)] = 3
     """How hard to guess a password must be, on zxcvbn's scale."""
