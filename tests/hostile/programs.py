@@ -49,7 +49,7 @@ async def run_all(
     async with on_a_terminal(
         words, cwd=folder, question=question, answer=b"n\n", size=size, **environment
     ) as terminal:
-        code = await terminal.end(within=250)
+        code = await terminal.end(within=450)
     output = bytes(terminal.output)
     assert code == 0, output[-2000:]
     found = re.findall(rb"=====begin (\d+)\r\n(.*?)=====end (\d+) (\d+)\r\n", output, re.DOTALL)

@@ -21,7 +21,7 @@ from tests.hostile.strings import EVIL
 from tests.hostile.test_commands import file_name
 from tests.hostile.tour import VISITS
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 
 BENIGN = {"one": "a name.wav", "two": "another name.wav", "three": "[x] (3) \N{SNOWMAN}.wav"}
 
@@ -65,7 +65,7 @@ async def tour(screen: str, server: HostileServer, texts: dict[str, str], folder
     async with on_a_terminal(
         words, cwd=files, HOME=str(folder), PROJECTW_SERVER=server.url, PROJECTW_TOKEN=server.grant()
     ) as terminal:
-        code = await terminal.end(within=250)
+        code = await terminal.end(within=450)
     assert report.exists(), bytes(terminal.output)[-3000:].decode(errors="replace")
     found = json.loads(report.read_text())
     assert found["is_whole"], (found["screen"], found["error"])

@@ -20,7 +20,6 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from projectw_tui.app import ProjectWApp
-from projectw_tui.screens.base import WorkingScreen
 from projectw_tui.screens.jobs import JobsScreen
 from projectw_tui.settings import TuiSettings
 from projectw_tui.widgets.file_tree import FileTree
@@ -66,9 +65,15 @@ class Stage:
     async def chooses(self, number: int, count: int) -> None:
         """Move to the job of the text with that number; the newest is the first."""
         table = self.app.screen.query_one(JobTable)
-        await self.until(lambda: table.row_count == count)
-        table.move_cursor(row=count - 1 - number, animate=False)
-        await self.until(lambda: table.cursor_row == count - 1 - number)
+        row = count - 1 - number
+
+        def is_there() -> bool:
+            # Again and again: the list that is laid out just now begins at its top.
+            if table.row_count == count and table.cursor_row != row:
+                table.move_cursor(row=row, animate=False)
+            return table.row_count == count and table.cursor_row == row
+
+        await self.until(is_there)
 
     async def back(self) -> None:
         """Press escape until the list is in front."""
@@ -98,6 +103,8 @@ async def a_transcript(stage: Stage) -> None:
     await stage.press("enter")
     await stage.arrives("TranscriptScreen")
     await stage.until(lambda: stage.app.screen.query_one(TranscriptView).next == 2)
+    if stage.visits:
+        return
     await stage.press("t", "slash")
     field = stage.app.screen.query_one("#search", Input)
     await stage.until(lambda: field.has_focus)
@@ -150,7 +157,6 @@ async def walk(pilot: Pilot[None], screen: str, count: int) -> None:
     for number in range(count):
         await stage.tell(number)
         if isinstance(app.screen, JobsScreen):
-            app.screen.action_reload()
             await stage.chooses(number, count)
         await VISITS[screen](stage)
         await stage.arrives(screen)
@@ -158,9 +164,9 @@ async def walk(pilot: Pilot[None], screen: str, count: int) -> None:
         await pilot.pause()
         app.refresh(layout=True)  # drawn as a whole, not only what has changed
         await pilot.pause()
-        # What goes wrong is shown on top of any screen.
-        await stage.tell(number, refuses=True)
-        if isinstance(app.screen, WorkingScreen):
+        # What goes wrong is shown on top of any screen; one has to do for all, since each notice takes its time.
+        if isinstance(app.screen, JobsScreen):
+            await stage.tell(number, refuses=True)
             app.screen.attempt(partial(_refused, app))
             await stage.until(lambda: len(app._notifications))
             app.clear_notifications()
