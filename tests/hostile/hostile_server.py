@@ -72,6 +72,7 @@ class HostileServer(FakeServer):
         for job_id in list(self.jobs):
             self.remove(job_id)
         self.named = list(texts.values())
+        self.refuses = False
         self._texts = {new_id(): text for text in texts.values()}
         for job_id in self._texts:
             self.add(id=job_id, state=state, duration=3.0, attempts=1, **EVERYTHING)
