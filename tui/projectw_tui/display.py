@@ -1,12 +1,21 @@
 """How lengths, sizes, ages and states are said in a terminal: pure functions, a few cells each."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from projectw_shared.jobs import JobState
 from projectw_shared.languages import LANGUAGES
-from projectw_shared.messages import Job
+from projectw_shared.messages import Job, RunnerInfo
 from projectw_shared.text import safe
 from projectw_shared.transcripts import MAX_SECONDS
+
+if TYPE_CHECKING:
+    from projectw_shared.accounts import AdminJob, AdminUser
+
+N = TypeVar("N", int, float)
 
 WORDS = {
     JobState.QUEUED: "queued",
@@ -47,6 +56,11 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
 
 
+def bounded(used: str, bound: N | None, say: Callable[[N], str]) -> str:
+    """Return what is used and of how much: ``17 MB of 1.0 GB``, or without a bound ``17 MB``."""
+    return used if bound is None else f"{used} of {say(bound)}"
+
+
 def age(then: datetime, now: datetime | None = None) -> str:
     """Return how long ago something was, in at most four cells: ``12s``, ``11m``, ``3h``, ``6d``, ``2y``."""
     seconds = max(0, int(((now or datetime.now(UTC)) - in_utc(then)).total_seconds()))
@@ -61,9 +75,34 @@ def in_utc(then: datetime) -> datetime:
     return then if then.tzinfo is not None else then.replace(tzinfo=UTC)
 
 
-def state_word(job: Job) -> str:
+def minute(moment: datetime | None) -> str:
+    """Return a moment to the minute, in UTC; nothing for None."""
+    return in_utc(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def state_word(job: "Job | AdminJob") -> str:
     """Return the state in one word; a running job whose end was asked for is ``cancelling``."""
     return "cancelling" if job.cancel_requested and not job.state.is_over else WORDS[job.state]
+
+
+def account_state(user: "AdminUser") -> str:
+    """Return the state of an account in one word."""
+    if user.disabled:
+        return "disabled"
+    if not user.confirmed:
+        return "pending"
+    return "admin" if user.is_admin else "user"
+
+
+def runner_state(runner: RunnerInfo) -> str:
+    """Return the state of a runner in one word."""
+    if runner.draining:
+        return "draining"
+    if runner.cordoned:
+        return "cordoned"
+    if not runner.online:
+        return "offline"
+    return "working" if runner.job else "idle"
 
 
 def waiting(job: Job) -> str:
@@ -98,3 +137,12 @@ def bar(fraction: float, width: int) -> tuple[str, str]:
 def language_name(code: str | None) -> str:
     """Return ``German`` for ``de``; a code that is not known stands for itself."""
     return LANGUAGES.get(code, code).title() if code else ""
+
+
+def in_one_line(details: dict[str, Any]) -> str:
+    """Return details as ``name=value`` each; not harmless yet."""
+    return " ".join(f"{name}={_plain(value)}" for name, value in details.items())
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,52 +1,124 @@
-"""Signing in and out."""
+"""One's own account: what it may use and uses, its password and address, its end."""
 
-import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from projectw_shared.errors import Unavailable, Unreachable
-from projectw_tui.cli.context import Context, run_async, say
+from projectw_tui.cli.context import Context, put, put_json, run_async, say
+from projectw_tui.cli.passwords import (
+    new_password,
+    password_stdin,
+    passwords_stdin,
+    present_password,
+    typed_again,
+)
+from projectw_tui.cli.tables import facts, json_of, put_table
+from projectw_tui.display import bounded, clock, minute, size
+
+if TYPE_CHECKING:
+    from projectw_shared.accounts import User
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def account(ctx: click.Context, as_json: bool) -> None:
+    """Show the account that is signed in, with its quota and what it uses."""
+    if ctx.invoked_subcommand is None:
+        run_async(_show(ctx.obj, as_json))
+
+
+async def _show(context: Context, as_json: bool) -> None:
+    async with context.client() as client:
+        user = await client.accounts.me()
+    if as_json:
+        put_json(json_of(user))
+    else:
+        put(*_facts(user))
+
+
+def _facts(user: "User") -> list[str]:
+    quota, usage = user.quota, user.usage
+    waits = f"{user.unconfirmed_email} (projectw activate CODE)" if user.unconfirmed_email else None
+    return facts(
+        {
+            "address": user.email if user.confirmed else None,
+            "waits for a code": waits,
+            "id": user.id,
+            "admin": user.is_admin,
+            "since": minute(user.created_at),
+            "audio this month": bounded(clock(usage.audio_seconds), quota.audio_seconds, clock),
+            "stored": bounded(size(usage.bytes), quota.bytes, size),
+            "jobs that wait": bounded(str(usage.jobs), quota.jobs, str),
+        }
+    )
+
+
+@account.command()
+@click.option("--yes", is_flag=True, help="Do not ask for the address.")
+@password_stdin
+@click.pass_obj
+def delete(context: Context, yes: bool, from_stdin: bool) -> None:
+    """Delete your account with every recording, transcript, session and token."""
+    run_async(_delete(context, yes, from_stdin))
+
+
+async def _delete(context: Context, yes: bool, from_stdin: bool) -> None:
+    async with context.client() as client:
+        user = await client.accounts.me()
+        address = user.email if user.confirmed else user.unconfirmed_email or user.email
+        typed_again(address, "The account and all its recordings and transcripts are deleted.", yes=yes)
+        await client.accounts.delete(present_password(from_stdin))
+    say(f"The account {address} is deleted.")
 
 
 @click.command()
-@click.argument("email")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@passwords_stdin
 @click.pass_obj
-def login(context: Context, email: str, password_stdin: bool) -> None:
-    """Sign in as EMAIL and keep the session, in the keyring or in a file that only you can read."""
-    run_async(_login(context, email, _password(password_stdin)))
+def password(context: Context, from_stdin: bool) -> None:
+    """Change your password. Ends all your other sessions."""
+    run_async(_password(context, present_password(from_stdin, "Present password"), new_password(from_stdin)))
 
 
-def _password(from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask for the password: use --password-stdin")
-    answer: str = click.prompt("Password", hide_input=True, err=True)
-    return answer
-
-
-async def _login(context: Context, email: str, password: str) -> None:
-    async with context.client(signed_in=False) as client:
-        await client.login(email, password)
-        say(f"Signed in to {client.server_url} as {email}.")
+async def _password(context: Context, present: str, new: str) -> None:
+    async with context.client() as client:
+        await client.accounts.change_password(present, new)
+    say("The password is changed, and all other sessions have ended.")
 
 
 @click.command()
+@click.argument("new_email")
+@password_stdin
 @click.pass_obj
-def logout(context: Context) -> None:
-    """End the session and forget it."""
-    run_async(_logout(context))
+def email(context: Context, new_email: str, from_stdin: bool) -> None:
+    """Change your address to NEW_EMAIL, once it is confirmed with the code that is sent there."""
+    run_async(_email(context, new_email, present_password(from_stdin)))
 
 
-async def _logout(context: Context) -> None:
-    async with context.client(signed_in=False) as client:
-        if await client.is_signed_in():
-            try:
-                await client.logout()
-            except (Unreachable, Unavailable):
-                say(
-                    "The session is forgotten here; the server could not be told, there it runs out by itself."
-                )
-                raise
-        say(f"Logged out of {client.server_url}.")
+async def _email(context: Context, new_email: str, present: str) -> None:
+    async with context.client() as client:
+        await client.accounts.change_email(present, new_email)
+    say(f"A mail is on its way to {new_email}. Confirm it with the code in it: projectw activate CODE")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.pass_obj
+def disclosures(context: Context, as_json: bool) -> None:
+    """List what admins have read of yours, and why."""
+    run_async(_disclosures(context, as_json))
+
+
+async def _disclosures(context: Context, as_json: bool) -> None:
+    async with context.client() as client:
+        found = await client.accounts.disclosures()
+    if as_json:
+        put_json(json_of(found))
+    elif found:
+        rows = [
+            (each.at, each.admin or "(deleted)", each.file_name or f"(deleted) {each.job_id}", each.reason)
+            for each in found
+        ]
+        put_table(("WHEN", "WHO", "FILE", "REASON"), rows, elastic=(1, 2, 3))
+    else:
+        say("No admin has read anything of yours.")

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from projectw_shared.errors import NotFound, ProjectWError
+from projectw_shared.errors import NotConfirmed, ProjectWError
 from projectw_shared.exits import Exit
 from projectw_tui.settings import TuiSettings
 
@@ -122,32 +122,30 @@ async def resolve(client: "Client", text: str) -> str:
     Ids begin with the time, so those of one day look alike in front; their ends differ.
     """
     from projectw_shared.ids import is_id
+    from projectw_tui.cli.choosing import the_one
 
     wanted = text.strip().lower()
     if is_id(wanted):
         return wanted
     if not wanted.replace("-", "").isalnum():
         raise click.UsageError(f"{text!r} is no job id")
-    found: list[str] = []
+    ids: list[str] = []
     cursor = None
     while True:
         page = await client.jobs(limit=200, cursor=cursor)
-        ids = [job.id for job in page.jobs if is_id(job.id)]  # anything else would reach the terminal raw
-        found += [each for each in ids if each.endswith(wanted) or each.startswith(wanted)]
+        ids += [job.id for job in page.jobs]
         cursor = page.next_cursor
         if cursor is None:
-            break
-    if not found:
-        raise NotFound(f"There is no job whose id begins or ends with {text}.")
-    if len(found) > 1:
-        raise click.UsageError(f"{text} fits {len(found)} jobs; give more of the id: " + ", ".join(found[:5]))
-    return found[0]
+            return the_one(text, ids, "job")
 
 
 def describe(error: BaseException) -> str:
     """Return the sentence for a person, of which a hostile server makes no more than a screenful."""
     from projectw_shared.text import shorten
 
+    if isinstance(error, NotConfirmed):
+        detail = shorten(error.detail, LONGEST_SENTENCE)
+        return f"{detail}; run: projectw activate CODE (another mail: projectw activate --resend)"
     if isinstance(error, ProjectWError):
         return shorten(error.detail, LONGEST_SENTENCE)
     if isinstance(error, OSError) and error.strerror:

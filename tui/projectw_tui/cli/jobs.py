@@ -1,16 +1,15 @@
 """Looking at jobs and moving them."""
 
-import shutil
 import sys
 from typing import Final
 
 import click
-import msgspec
 
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
 from projectw_shared.text import fit, safe, shorten
 from projectw_tui.cli.context import Context, put, put_json, resolve, run_async, say
+from projectw_tui.cli.tables import json_of, terminal_width
 from projectw_tui.display import age, clock, language_name, percent, size, state_word, waiting
 
 WHOLE_ID_COLUMNS: Final = 80
@@ -50,16 +49,6 @@ async def _jobs(context: Context, state: JobState | None, limit: int, as_json: b
         put(*_table(found, terminal_width()))
     else:
         say("There are no jobs." if state is None else f"There are no {state} jobs.")
-
-
-def json_of(value: object) -> bytes:
-    """Return ``value`` as a JSON document for people and programs."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2)
-
-
-def terminal_width() -> int | None:
-    """Return the columns of the terminal that stdout is, None where it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _table(found: list[Job], width: int | None) -> list[str]:

@@ -10,11 +10,18 @@ import click
 from projectw_shared import __version__, usage
 from projectw_shared.errors import ProjectWError
 from projectw_shared.exits import Exit, exit_code
-from projectw_tui.cli.account import login, logout
+from projectw_tui.cli.account import account, disclosures, email, password
+from projectw_tui.cli.admin import admin
 from projectw_tui.cli.configuration import config_commands
 from projectw_tui.cli.context import Context, WrongConfiguration, describe, say
+from projectw_tui.cli.defaults import defaults
+from projectw_tui.cli.estimate import estimate
 from projectw_tui.cli.jobs import cancel, delete, jobs, retry, show
+from projectw_tui.cli.joining import activate, reset, signup
+from projectw_tui.cli.sessions import sessions
+from projectw_tui.cli.signing import login, logout
 from projectw_tui.cli.submit import submit
+from projectw_tui.cli.tokens import tokens
 from projectw_tui.cli.transcript import transcript
 
 
@@ -36,7 +43,14 @@ def projectw(ctx: click.Context, config: Path | None, server: str | None, log_fi
         _full_screen(ctx)
 
 
-for command in (login, logout, submit, jobs, show, transcript, cancel, retry, delete, config_commands):
+COMMANDS = (
+    *(login, logout, signup, activate, reset),
+    *(submit, estimate, jobs, show, transcript, cancel, retry, delete),
+    *(account, password, email, sessions, tokens, defaults, disclosures),
+    *(admin, config_commands),
+)
+
+for command in COMMANDS:
     projectw.add_command(command)
 
 

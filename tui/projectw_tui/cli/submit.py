@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from projectw_shared.text import safe
 from projectw_tui.cli.context import Context, describe, put, put_json, run_async, say
 from projectw_tui.cli.meter import Meter
 from projectw_tui.cli.transcript import FORMATS, print_transcript
+from projectw_tui.cli.wishes import given_of, merged, own_defaults, settings_options
 from projectw_tui.display import clock, state_word
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Wish:
     """What is to be sent, how, and what is to be done with the text."""
 
     files: list[Path]
-    settings: JobSettings
+    given: dict[str, Any]
     wait: bool
     file_format: str
     output_dir: Path | None
@@ -55,17 +56,7 @@ class Outcome:
     type=click.Path(path_type=Path, file_okay=False),
     help="With --wait: write each text to a file in this folder.",
 )
-@click.option("--model", help="Checkpoint: tiny … large-v3, turbo, or *.en for English only.")
-@click.option("--language", help="Language that is spoken (en, de …); detected by default.")
-@click.option(
-    "--task", type=click.Choice(["transcribe", "translate"]), default="transcribe", show_default=True
-)
-@click.option("--word-timestamps", is_flag=True, help="Time each word.")
-@click.option("--prompt", help="Names and terms that occur, as a hint for the model.")
-@click.option("--beam-size", type=int, help="Search with so many beams, 1 to 20.")
-@click.option(
-    "--priority", type=int, default=0, show_default=True, help="-10 to 10; above 0 for admins only."
-)
+@settings_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line: each job as it stands.")
 @click.pass_obj
 def submit(context: Context, /, files: tuple[Path, ...], **options: Any) -> None:
@@ -79,14 +70,8 @@ def _wish(
     wait: bool,
     file_format: str,
     output_dir: Path | None,
-    model: str | None,
-    language: str | None,
-    task: Literal["transcribe", "translate"],
-    word_timestamps: bool,
-    prompt: str | None,
-    beam_size: int | None,
-    priority: int,
     as_json: bool,
+    **options: Any,
 ) -> Wish:
     for path in files:
         if not path.is_file():
@@ -96,19 +81,7 @@ def _wish(
         raise click.UsageError("a file is named twice; name each once")
     if output_dir is not None:
         _check_targets(files, wait=wait)
-    try:
-        settings = JobSettings(
-            model=model,
-            language=language,
-            task=task,
-            word_timestamps=word_timestamps,
-            initial_prompt=prompt,
-            beam_size=beam_size,
-            priority=priority,
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    return Wish(list(files), settings, wait, file_format, output_dir, as_json)
+    return Wish(list(files), given_of(options), wait, file_format, output_dir, as_json)
 
 
 def _check_targets(files: tuple[Path, ...], *, wait: bool) -> None:
@@ -129,9 +102,10 @@ async def _submit(context: Context, wish: Wish) -> int:
         # Before anything is sent: a text that cannot be written down would come too late.
         await asyncio.to_thread(wish.output_dir.mkdir, parents=True, exist_ok=True)
     async with context.client() as client:
+        settings = merged(await own_defaults(client), wish.given)
         try:
             for path in wish.files:
-                await _send(client, wish, path, outcome, meter)
+                await _send(client, wish, path, settings, outcome, meter)
             if wish.wait and outcome.jobs:
                 await _await_ends(client, wish, outcome, meter)
         except asyncio.CancelledError:
@@ -143,11 +117,13 @@ async def _submit(context: Context, wish: Wish) -> int:
     return Exit.FAILED if outcome.failed else Exit.DONE
 
 
-async def _send(client: "Client", wish: Wish, path: Path, outcome: Outcome, meter: Meter) -> None:
+async def _send(
+    client: "Client", wish: Wish, path: Path, settings: JobSettings, outcome: Outcome, meter: Meter
+) -> None:
     try:
         job = await client.upload(
             path,
-            wish.settings,
+            settings,
             progress=lambda sent, total: meter.show(path.name, sent / max(total, 1), "sending"),
         )
     except asyncio.CancelledError:

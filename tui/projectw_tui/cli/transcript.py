@@ -61,11 +61,16 @@ async def _transcript(context: Context, job_id: str, file_format: str, output: P
 async def print_transcript(client: "Client", job_id: str, file_format: str) -> None:
     """Write the transcript to stdout: byte for byte to a pipe or a file, harmless to a terminal."""
     async with client.transcript(job_id, file_format) as pieces:
-        if sys.stdout.isatty():
-            await _show(pieces, safe_json if file_format == "json" else partial(safe, keep_newlines=True))
-        else:
-            async for piece in pieces:
-                sys.stdout.buffer.write(piece)
+        await print_pieces(pieces, file_format)
+
+
+async def print_pieces(pieces: AsyncIterator[bytes], file_format: str) -> None:
+    """Write text that comes in pieces to stdout: byte for byte to a pipe or a file, harmless to a terminal."""
+    if sys.stdout.isatty():
+        await _show(pieces, safe_json if file_format == "json" else partial(safe, keep_newlines=True))
+    else:
+        async for piece in pieces:
+            sys.stdout.buffer.write(piece)
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Every call that the terminal makes to the server, typed."""
+"""One server, as the terminal uses it: the session, jobs, and what is called about accounts."""
 
 import asyncio
 import errno
@@ -10,11 +10,14 @@ from typing import Self
 import aiohttp
 
 from projectw_shared import __version__, routes
-from projectw_shared.accounts import Login, Refresh, Tokens, User
-from projectw_shared.errors import ProjectWError, Unauthorized
+from projectw_shared.accounts import Login, Refresh, Tokens
+from projectw_shared.errors import Unauthorized
 from projectw_shared.http import Api, Credentials, FixedToken
 from projectw_shared.jobs import JobSettings, JobState
-from projectw_shared.messages import About, Job, JobList, SegmentList
+from projectw_shared.messages import About, Estimate, EstimateWish, Job, JobList, SegmentList
+from projectw_tui.client.accounts import Accounts
+from projectw_tui.client.admin import Administration
+from projectw_tui.client.paths import path_of
 from projectw_tui.keyrings import SystemKeyring
 from projectw_tui.logs import RequestLog
 from projectw_tui.session import Session, SessionCredentials, SessionStore
@@ -33,6 +36,7 @@ class Client:
     With a ``token`` that is what every request carries; else the session of the person, kept between programs.
     Every method raises a ``ProjectWError``; the constructor raises ValueError for an address that is none and
     OSError for a certificate file that cannot be read or a log file that cannot be written.
+    ``accounts`` and ``admin`` hold the calls about those.
     """
 
     def __init__(self, settings: TuiSettings, *, token: str | None = None) -> None:
@@ -45,6 +49,8 @@ class Client:
         log = RequestLog(settings.log_file, settings.log_format) if settings.log_file else None
         self._anonymous = _api(settings, FixedToken(None), log)
         self._api = _api(settings, self._session or FixedToken(token), log)
+        self.accounts = Accounts(self._anonymous, self._api, self._forget)
+        self.admin = Administration(self._api)
         self._stack = AsyncExitStack()
 
     @property
@@ -84,12 +90,7 @@ class Client:
         except Unauthorized:
             pass  # it was over already
         finally:
-            if self._session is not None:
-                await self._session.end()
-
-    async def me(self) -> User:
-        """Return the account that is signed in."""
-        return await self._api.call("GET", routes.ME, reply=User)
+            await self._forget()
 
     async def about(self) -> About:
         """Return what anyone may know of the server."""
@@ -111,29 +112,33 @@ class Client:
 
     async def job(self, job_id: str) -> Job:
         """Return one job."""
-        return await self._api.call("GET", _path(routes.JOB, job_id), reply=Job)
+        return await self._api.call("GET", path_of(routes.JOB, job_id), reply=Job)
+
+    async def estimate(self, wish: EstimateWish) -> Estimate:
+        """Return what would become of a job that is submitted now."""
+        return await self._api.call("POST", routes.ESTIMATE, body=wish, reply=Estimate, repeatable=True)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end; one that runs goes on until its runner has let go."""
-        return await self._api.call("POST", _path(routes.JOB_CANCEL, job_id), reply=Job, repeatable=True)
+        return await self._api.call("POST", path_of(routes.JOB_CANCEL, job_id), reply=Job, repeatable=True)
 
     async def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again."""
-        return await self._api.call("POST", _path(routes.JOB_RETRY, job_id), reply=Job)
+        return await self._api.call("POST", path_of(routes.JOB_RETRY, job_id), reply=Job)
 
     async def delete(self, job_id: str) -> None:
         """Delete a job with its recording and its transcript."""
-        await self._api.call("DELETE", _path(routes.JOB, job_id), reply=type(None))
+        await self._api.call("DELETE", path_of(routes.JOB, job_id), reply=type(None))
 
     async def segments(self, job_id: str, since: int = 0) -> SegmentList:
         """Return the transcript from segment ``since`` to its present end."""
-        path = _path(routes.JOB_SEGMENTS, job_id)
+        path = path_of(routes.JOB_SEGMENTS, job_id)
         return await self._api.call("GET", path, reply=SegmentList, query={"since": since}, timeout=120)
 
     @asynccontextmanager
     async def transcript(self, job_id: str, file_format: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Hold open the finished transcript in ``file_format``, to be read piece by piece."""
-        path = _path(routes.JOB_TRANSCRIPT, job_id)
+        path = path_of(routes.JOB_TRANSCRIPT, job_id)
         query = {"format": file_format}
         async with self._api.open("GET", path, query=query, timeout=None, idle_timeout=60) as response:
             yield response.content.iter_chunked(PIECE)
@@ -155,6 +160,10 @@ class Client:
             "GET", routes.EVENTS, headers=headers, timeout=None, idle_timeout=45
         ) as response:
             yield response.content
+
+    async def _forget(self) -> None:
+        if self._session is not None:
+            await self._session.end()
 
     async def _exchange(self, refresh_token: str) -> Tokens:
         body = Refresh(refresh_token)
@@ -188,10 +197,3 @@ def _api(settings: TuiSettings, credentials: Credentials, log: RequestLog | None
         allow_plain_http=settings.allow_plain_http,
         on_exchange=log,
     )
-
-
-def _path(route: str, job_id: str) -> str:
-    """Fill in an id; what is no id must not become another path."""
-    if not job_id.replace("-", "").isalnum():
-        raise ProjectWError(f"{job_id!r} is no job id")
-    return route.replace("{id}", job_id)

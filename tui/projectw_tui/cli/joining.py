@@ -1,0 +1,73 @@
+"""Getting an account, and getting back into it: sign-up, activation, reset."""
+
+import click
+
+from projectw_tui.cli.context import Context, run_async, say
+from projectw_tui.cli.passwords import asked_code, has_terminal, new_password, password_stdin
+
+
+@click.command()
+@click.argument("email")
+@password_stdin
+@click.pass_obj
+def signup(context: Context, email: str, from_stdin: bool) -> None:
+    """Ask for an account for EMAIL, where the server lets people sign up. A code comes by mail."""
+    run_async(_signup(context, email, new_password(from_stdin, "Password")))
+
+
+async def _signup(context: Context, email: str, password: str) -> None:
+    async with context.client(signed_in=False) as client:
+        await client.accounts.sign_up(email, password)
+    say(f"A mail is on its way to {email}. Activate the account with the code in it: projectw activate CODE")
+
+
+@click.command()
+@click.argument("code", required=False)
+@click.option("--resend", is_flag=True, help="Have another mail sent; you have to be signed in.")
+@click.pass_obj
+def activate(context: Context, code: str | None, resend: bool) -> None:
+    """Confirm an e-mail address with the CODE from a mail; asks for it when it is left out."""
+    if resend and code:
+        raise click.UsageError("either a code, or --resend for another one")
+    run_async(_resend(context) if resend else _activate(context, code or asked_code()))
+
+
+async def _activate(context: Context, code: str) -> None:
+    async with context.client(signed_in=False) as client:
+        await client.accounts.activate(code)
+    say("The address is confirmed; sign in with: projectw login EMAIL")
+
+
+async def _resend(context: Context) -> None:
+    async with context.client() as client:
+        await client.accounts.resend_code()
+    say("Another mail is on its way; the code of the one before counts no longer.")
+
+
+@click.command()
+@click.argument("email", required=False)
+@click.option("--code", help="The code from the mail.")
+@password_stdin
+@click.pass_obj
+def reset(context: Context, email: str | None, code: str | None, from_stdin: bool) -> None:
+    """Set a new password in place of a forgotten one. Ends every session and API token of the account.
+
+    With EMAIL a code is sent there, and asked for; with --code the new password is set.
+    """
+    if (email is None) == (code is None):
+        raise click.UsageError("either an EMAIL that a code is sent to, or --code CODE")
+    if from_stdin and code is None:
+        raise click.UsageError("--password-stdin needs --code CODE")
+    run_async(_reset(context, email, code, from_stdin))
+
+
+async def _reset(context: Context, email: str | None, code: str | None, from_stdin: bool) -> None:
+    async with context.client(signed_in=False) as client:
+        if email is not None:
+            await client.accounts.ask_for_reset(email)
+            say(f"If {email} has an account here, a mail with a code is on its way; it counts for an hour.")
+            if not has_terminal():
+                say("Go on with: projectw reset --code CODE")
+                return
+        await client.accounts.reset(code or asked_code(), new_password(from_stdin))
+    say("The new password is set; sign in with: projectw login EMAIL")
