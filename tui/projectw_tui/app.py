@@ -1,6 +1,5 @@
 """The full-screen program: who is signed in, which news arrive, and what is said when something fails."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Callable
@@ -17,49 +16,47 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
 from textual.notifications import SeverityLevel
-from textual.theme import Theme
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
-from projectw_shared.errors import ProjectWError, Unauthorized
+from projectw_shared.accounts import User
+from projectw_shared.errors import NotConfirmed, ProjectWError, Unauthorized
 from projectw_shared.messages import Job, JobDeleted, SegmentsAdded
 from projectw_shared.text import safe, shorten
 from projectw_shared.tracebacks import told
 from projectw_tui.client import Client
 from projectw_tui.clipboard import TooLongToCopy, osc52
 from projectw_tui.commands import Actions
-from projectw_tui.live import Connected, Disconnected, Feed, News, Reset
-from projectw_tui.messages import JobChanged, JobRemoved, LineChanged, ReadAnew, SegmentsArrived, WorkFailed
+from projectw_tui.entrance import Entrance
+from projectw_tui.live import PASSING, Connected, Disconnected, Feed, News, Reset
+from projectw_tui.messages import (
+    JobChanged,
+    JobRemoved,
+    LineChanged,
+    PersonKnown,
+    ReadAnew,
+    SegmentsArrived,
+    SignedOut,
+    WorkFailed,
+)
+from projectw_tui.screens.activation import ActivationScreen
 from projectw_tui.screens.base import WorkingScreen
 from projectw_tui.screens.confirm import ConfirmScreen
 from projectw_tui.screens.help import HelpScreen
 from projectw_tui.screens.jobs import JobsScreen
 from projectw_tui.screens.login import LoginScreen
 from projectw_tui.settings import TuiSettings
+from projectw_tui.theme import CALM
+from projectw_tui.wording import sentence
 
 __all__ = ["InvalidThemeError", "ProjectWApp"]
-
-CALM = Theme(
-    name="projectw",
-    primary="#5fb3c4",
-    secondary="#8aa4c8",
-    accent="#e0b26a",
-    foreground="#d5dae2",
-    background="#15181d",
-    surface="#1a1e24",
-    panel="#232931",
-    success="#86bf7d",
-    warning="#e0b26a",
-    error="#e07a7a",
-    dark=True,
-)
 
 
 LONGEST_NOTICE = 600
 """Characters of a notice, which is seen for some seconds and covers what is behind it."""
 
 
-class ProjectWApp(App[None]):
+class ProjectWApp(Entrance, App[None]):
     """The terminal's window on one server."""
 
     TITLE = "Project W"
@@ -83,65 +80,78 @@ class ProjectWApp(App[None]):
         self._client: Client | None = None
         self._listening: Worker[None] | None = None
         self._line: LineChanged | None = None
+        self.person: User | None = None
+        """Who is signed in, once the server has said so."""
 
     # --- coming and going ---------------------------------------------------------------------------------
 
     async def on_mount(self) -> None:
         """Go where the person left off: to the jobs, or to the sign-in."""
-        await self._open_client()
+        await self.open_client(self._settings.server_url)
         if self._client is not None and await self._client.is_signed_in():
-            await self._enter()
+            await self.enter()
         else:
-            await self._ask_to_sign_in()
+            await self.ask_to_sign_in()
 
     async def on_unmount(self) -> None:
         """Close the connections."""
         await self._close_client()
 
-    async def _open_client(self) -> None:
+    def client_of(self, server: str) -> Client:
+        """Return a client for ``server``, not opened yet.
+
+        Raises ValueError for an address that is none, OSError for a file that cannot be read.
+        """
+        return Client(msgspec.structs.replace(self._settings, server_url=server), token=self._token)
+
+    async def open_client(self, server: str, *, token: bool = True) -> Client:
+        """Turn to ``server``; without ``token`` a given one is left aside from then on. Raises as ``client_of``."""
+        self._token = self._token if token else None
+        client = self.client_of(server)
         await self._close_client()
-        self._client = await Client(self._settings, token=self._token).__aenter__()
+        self._settings = msgspec.structs.replace(self._settings, server_url=server)
+        self._client = await client.__aenter__()
+        return self._client
 
     async def _close_client(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.__aexit__(None, None, None)
 
-    async def _enter(self) -> None:
-        client = self._signed_in()
-        person = await client.email() or ""
-        await self._show_only(JobsScreen(client, self._settings, person))
+    async def enter(self) -> None:
+        """Show the jobs of the person who is signed in, and listen for news."""
+        client = self.signed_in()
+        self.person = None
+        email = await client.email() or ""
+        await self.show_only(JobsScreen(client, self._settings, email))
         self._listening = self.run_worker(
             partial(self._listen, Feed(client)), group="live", exit_on_error=False
         )
 
-    async def _ask_to_sign_in(self, reason: str = "") -> None:
+    async def leave(self) -> None:
+        """Stop listening: nobody is signed in, or not yet let in."""
+        self.person = None
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None
-        await self._show_only(LoginScreen(self._settings.server_url, reason))
 
-    async def _show_only(self, screen: JobsScreen | LoginScreen) -> None:
+    async def ask_to_sign_in(self, reason: str = "", email: str = "") -> None:
+        """Show the sign-in and nothing else."""
+        await self.leave()
+        await self.show_only(LoginScreen(self._settings.server_url, reason, email))
+
+    async def ask_to_confirm(self, address: str = "") -> None:
+        """Let a person who is signed in confirm the address first."""
+        if isinstance(self.screen, ActivationScreen):
+            return
+        await self.leave()
+        await self.show_only(ActivationScreen(self.signed_in(), address, signed_in=True))
+
+    async def show_only(self, screen: WorkingScreen[None]) -> None:
+        """Show ``screen`` in place of all others."""
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         await self.push_screen(screen)
-
-    def on_login_screen_submitted(self, event: LoginScreen.Submitted) -> None:
-        """Try to sign in."""
-        _: Worker[None] = self.run_worker(
-            partial(self._sign_in, event), group="signing in", exclusive=True, exit_on_error=False
-        )
-
-    async def _sign_in(self, event: LoginScreen.Submitted) -> None:
-        try:
-            self._settings = msgspec.structs.replace(self._settings, server_url=event.server)
-            self._token = None
-            await self._open_client()
-            await self._signed_in().login(event.email, event.password)
-            await self._enter()
-        except (ProjectWError, OSError, ValueError) as error:
-            if isinstance(self.screen, LoginScreen):
-                self.screen.refuse(sentence(error))
 
     async def action_log_out(self) -> None:
         """End the session, after which the list is not shown any more."""
@@ -150,12 +160,41 @@ class ProjectWApp(App[None]):
         # Offline, the session is forgotten here and runs out at the server by itself.
         with contextlib.suppress(ProjectWError):
             await self._client.logout()
-        await self._ask_to_sign_in("You are logged out.")
+        await self.ask_to_sign_in("You are logged out.")
 
-    def _signed_in(self) -> Client:
+    async def on_signed_out(self, event: SignedOut) -> None:
+        """Go back to the sign-in."""
+        await self.ask_to_sign_in(event.reason)
+
+    def signed_in(self) -> Client:
+        """Return the client. Raises Unauthorized when there is none."""
         if self._client is None:
             raise Unauthorized
         return self._client
+
+    async def _learn_person(self) -> None:
+        """Ask who is signed in, which the screens then show."""
+        try:
+            user = await self.signed_in().accounts.me()
+        except PASSING:
+            return  # asked again with the next connection
+        if user.confirmed:
+            self.post_message(PersonKnown(user))
+        else:
+            await self.ask_to_confirm(user.unconfirmed_email or "")
+
+    async def _confirm_first(self) -> None:
+        address = ""
+        with contextlib.suppress(*PASSING):
+            address = (await self.signed_in().accounts.me()).unconfirmed_email or ""
+        await self.ask_to_confirm(address)
+
+    def on_person_known(self, event: PersonKnown) -> None:
+        """Tell every screen."""
+        self.person = event.user
+        for screen in self.screen_stack:
+            if isinstance(screen, WorkingScreen):
+                screen.know(event.user)
 
     async def action_quit(self) -> None:
         """Leave; with uploads under way only after a question."""
@@ -175,6 +214,10 @@ class ProjectWApp(App[None]):
 
     async def _listen(self, feed: Feed) -> None:
         async for news in feed.news():
+            if isinstance(news, Connected):
+                _: Worker[None] = self.run_worker(
+                    self._learn_person, group="person", exclusive=True, exit_on_error=False
+                )
             for message in self._messages_of(news):
                 # A message each: one that a screen has marked as handled would be lost to the next.
                 for screen in self.screen_stack:
@@ -226,7 +269,12 @@ class ProjectWApp(App[None]):
         """Show what failed in the background: the one place for it."""
         error = event.error
         if isinstance(error, Unauthorized):
-            await self._ask_to_sign_in("Your session has ended: sign in again.")
+            if not isinstance(self.screen, LoginScreen):
+                await self.ask_to_sign_in("Your session has ended: sign in again.")
+        elif isinstance(error, NotConfirmed):
+            _: Worker[None] = self.run_worker(
+                self._confirm_first, group="person", exclusive=True, exit_on_error=False
+            )
         elif isinstance(error, ProjectWError | OSError):
             self.notify(sentence(error), severity="error")
         else:
@@ -275,17 +323,6 @@ class ProjectWApp(App[None]):
         if self._driver is not None:
             self._driver.write(sequence)
         self.notify(f"Copied {len(text):,} characters.")
-
-
-def sentence(error: BaseException) -> str:
-    """Return what to tell a person of ``error``."""
-    if isinstance(error, ProjectWError):
-        return error.detail
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, asyncio.TimeoutError):
-        return "Another program holds the session; try again."
-    return str(error)
 
 
 def _fail(error: BaseException) -> NoReturn:

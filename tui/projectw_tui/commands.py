@@ -7,7 +7,7 @@ from typing import Any
 from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from projectw_tui.keys import own_bindings, shown_keys
+from projectw_tui.keys import nodes_of, own_bindings, shown_keys
 
 
 class Actions(Provider):
@@ -26,7 +26,13 @@ class Actions(Provider):
                 yield Hit(score, matcher.highlight(title), self._command(active), help=_help(active))
 
     def _offered(self) -> Iterator[tuple[ActiveBinding, str]]:
-        own = {item.action for node in (self.screen, self.app) for item in own_bindings(type(node))}
+        own = {
+            item.action
+            for node in nodes_of(self.screen)
+            for item in own_bindings(type(node))
+            # Of what has the focus not every step of the cursor.
+            if item.show or node in (self.screen, self.app)
+        }
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if active.enabled and binding.action in own:

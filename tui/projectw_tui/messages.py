@@ -2,6 +2,7 @@
 
 from textual.message import Message
 
+from projectw_shared.accounts import User
 from projectw_shared.messages import Job
 from projectw_shared.transcripts import Segment
 
@@ -62,3 +63,19 @@ class LineChanged(Message):
         self.connected = connected
         self.reason = reason
         self.retry_at = retry_at
+
+
+class PersonKnown(Message):
+    """The server has said who is signed in."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__()
+        self.user = user
+
+
+class SignedOut(Message):
+    """The session has ended by the person's own wish."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from projectw_shared.accounts import User
 from projectw_tui.messages import LineChanged, WorkFailed
 from projectw_tui.widgets.connection_bar import ConnectionBar
 
@@ -29,6 +30,11 @@ class WorkingScreen(Screen[T]):
         """Hand a failure on: the framework tells it only to whom the work belongs."""
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             self.post_message(WorkFailed(event.worker.error))
+
+    def know(self, user: User) -> None:
+        """Show who is signed in, now that the server has said so."""
+        for bar in self.query(ConnectionBar):
+            bar.show_person(user.email)
 
     def on_line_changed(self, event: LineChanged) -> None:
         """Show whether the line to the server is open."""

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from projectw_tui.keys import own_bindings, shown_keys
+from projectw_tui.keys import nodes_of, own_bindings, shown_keys
 
 NOTES = """\
 A lost connection mends itself; the top line says when. Jobs go on at the server while this window is closed.
@@ -54,7 +54,7 @@ class HelpScreen(ModalScreen[None]):
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
     """Return (keys, meaning) for all that can be done on ``screen``, also what does not apply just now."""
     rows: dict[str, str] = {}
-    for node in (screen, *([screen.focused] if screen.focused else ()), screen.app):
+    for node in nodes_of(screen):
         for binding in own_bindings(type(node)):
             rows.setdefault(binding.tooltip or binding.description, shown_keys(binding))
     rows.setdefault("Find anything by its name", "^p")

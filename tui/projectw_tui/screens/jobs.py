@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from projectw_shared.accounts import User
 from projectw_shared.errors import NotFound, ProjectWError
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
@@ -57,6 +58,8 @@ class JobsScreen(WorkingScreen[None]):
         Binding("slash", "filter", "Filter", tooltip="Show only jobs whose name contains something"),
         Binding("s", "filter_state", "State", tooltip="Show only jobs in one state", show=False),
         Binding("escape", "clear", "Show all", tooltip="End filter and marks", show=False),
+        Binding("a", "account", "Account", tooltip="Your account: quota, sessions, tokens, password"),
+        Binding("A", "admin", "Admin", tooltip="Users, runners, everybody's jobs, audit log", show=False),
         Binding("q", "app.quit", "Quit", tooltip="Leave; jobs go on at the server"),
         Binding("ctrl+r", "reload", "Read anew", tooltip="Read the list anew", show=False),
     ]
@@ -66,6 +69,7 @@ class JobsScreen(WorkingScreen[None]):
         self._client = client
         self._settings = settings
         self._person = person
+        self._is_admin = False
         self._cursor: str | None = None
         self._pages = 1
         self._offered: list[bool | None] = []
@@ -91,6 +95,27 @@ class JobsScreen(WorkingScreen[None]):
     def table(self) -> JobTable:
         """The list."""
         return self.query_one(JobTable)
+
+    # --- who one is ---------------------------------------------------------------------------------------
+
+    def know(self, user: User) -> None:
+        """Say as whom one is signed in; admins get their key."""
+        super().know(user)
+        self._person, self._is_admin = user.email, user.is_admin
+        self.refresh_bindings()
+
+    def action_account(self) -> None:
+        """Look at the account."""
+        # Imported here: most people look at their jobs alone, and start sooner so.
+        from projectw_tui.screens.account import AccountScreen
+
+        self.app.push_screen(AccountScreen(self._client, self._person))
+
+    def action_admin(self) -> None:
+        """Look after users, runners and jobs."""
+        from projectw_tui.screens.admin import AdminScreen
+
+        self.app.push_screen(AdminScreen(self._client, self._person))
 
     # --- news ---------------------------------------------------------------------------------------------
 
@@ -221,7 +246,9 @@ class JobsScreen(WorkingScreen[None]):
     # --- deeds --------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done with what is chosen."""
+        """Offer only what can be done with what is chosen, and by whom."""
+        if action == "admin":
+            return self._is_admin
         wanted = _APPLIES.get(action)
         return wanted is None or any(wanted(entry) for entry in self.table.chosen())
 
@@ -245,7 +272,11 @@ class JobsScreen(WorkingScreen[None]):
             about = await self._client.about()
         except ProjectWError:
             about = None  # one can choose meanwhile; sending says what is wrong
-        choice = await self.app.push_screen_wait(UploadScreen(self.outbox.folder, about))
+        try:
+            defaults = await self._client.accounts.defaults()
+        except ProjectWError:
+            defaults = None
+        choice = await self.app.push_screen_wait(UploadScreen(self.outbox.folder, about, defaults))
         if choice is None:
             return
         for path in choice.paths:

@@ -38,9 +38,10 @@ class UploadScreen(WorkingScreen[Choice | None]):
         Binding("escape", "leave", "Back"),
     ]
 
-    def __init__(self, folder: Path, about: About | None) -> None:
+    def __init__(self, folder: Path, about: About | None, defaults: JobSettings | None = None) -> None:
         super().__init__()
         self._folder = folder
+        self._defaults = defaults
         self._models = about.models if about and about.models else list(MODELS)
         self._limit = about.max_upload_bytes if about else None
 
@@ -53,7 +54,7 @@ class UploadScreen(WorkingScreen[Choice | None]):
                 yield FileTree(self._folder)
                 yield Input(placeholder="filter: part of a name", id="filter", compact=True)
             with Vertical(id="wishes"):
-                yield SettingsForm(self._models)
+                yield SettingsForm(self._models, self._defaults)
                 with VerticalScroll(id="chosen", can_focus=False):
                     yield Static(Content("Mark files with space or enter."), id="summary")
                 yield Static(Content(""), id="refusal")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import msgspec
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
@@ -18,26 +19,36 @@ class SettingsForm(VerticalScroll):
 
     can_focus = False
 
-    def __init__(self, models: Iterable[str]) -> None:
+    def __init__(self, models: Iterable[str], begin: JobSettings | None = None) -> None:
         super().__init__(id="settings")
-        self._models = [safe(model) for model in models]
+        self._begin = begin or JobSettings()
+        own = [self._begin.model] if self._begin.model else []
+        self._models = list(dict.fromkeys(safe(model) for model in (*models, *own)))
 
     def compose(self) -> ComposeResult:
         """Lay out one line for each setting."""
-        models = [(model, model) for model in self._models]
+        begin = self._begin
+        models = [(Content(model), model) for model in self._models]
         languages = sorted((name.title(), code) for code, name in LANGUAGES.items())
         tasks = [("transcribe", "transcribe"), ("translate to English", "translate")]
-        yield _row("Model", Select(models, prompt="automatic", id="model", compact=True))
-        yield _row("Language", Select(languages, prompt="detect", id="language", compact=True))
-        yield _row("Task", Select(tasks, value="transcribe", allow_blank=False, id="task", compact=True))
-        yield _row("Prompt", Input(id="prompt", compact=True, max_length=MAX_PROMPT_CHARACTERS))
-        yield _row("Beam size", Input(id="beam", type="integer", placeholder="greedy", compact=True))
-        yield _row("Priority", Input(id="priority", type="integer", placeholder="0", compact=True))
-        yield _row("Words", Tick(Content("time stamp each"), id="words", compact=True))
+        model, language = begin.model or Select.NULL, begin.language or Select.NULL
+        yield _row("Model", Select(models, value=model, prompt="automatic", id="model", compact=True))
+        yield _row(
+            "Language", Select(languages, value=language, prompt="detect", id="language", compact=True)
+        )
+        yield _row("Task", Select(tasks, value=begin.task, allow_blank=False, id="task", compact=True))
+        prompt = safe(begin.initial_prompt or "")
+        yield _row("Prompt", Input(prompt, id="prompt", compact=True, max_length=MAX_PROMPT_CHARACTERS))
+        beam = str(begin.beam_size or "")
+        yield _row("Beam size", Input(beam, id="beam", type="integer", placeholder="greedy", compact=True))
+        priority = str(begin.priority or "")
+        yield _row("Priority", Input(priority, id="priority", type="integer", placeholder="0", compact=True))
+        yield _row("Words", Tick(Content("time stamp each"), begin.word_timestamps, id="words", compact=True))
 
     def settings(self) -> JobSettings:
         """Return what was chosen; raises ValueError with the reason when no model could honour it."""
-        return JobSettings(
+        return msgspec.structs.replace(
+            self._begin,
             model=self._choice("#model"),
             language=self._choice("#language"),
             task="translate" if self._choice("#task") == "translate" else "transcribe",
