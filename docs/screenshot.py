@@ -4,7 +4,7 @@ Usage: ``python docs/screenshot.py [FOLDER]`` writes ``jobs.svg`` and ``transcri
 """
 
 import asyncio
-import importlib.util
+import importlib
 import re
 import sys
 import tempfile
@@ -38,11 +38,8 @@ SPEECH = (
 
 def load_fake_server() -> ModuleType:
     """Return the tests' stand-in for the server, which is no part of the installed packages."""
-    spec = importlib.util.spec_from_file_location("fake_server", REPOSITORY / "tests/tui/fake_server.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(REPOSITORY))
+    return importlib.import_module("tests.tui.fake_server")
 
 
 def save(app: ProjectWApp, target: Path) -> None:

@@ -34,6 +34,21 @@ def settings(fake: FakeServer, tmp_path: Path) -> TuiSettings:
     return TuiSettings(server_url=fake.url, state_dir=tmp_path / "state", use_keyring=False)
 
 
+@pytest.fixture
+async def server(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
+    """The fake server, known to commands through their environment, with a token that counts."""
+    monkeypatch.setenv("PROJECTW_SERVER", fake.url)
+    monkeypatch.setenv("PROJECTW_TOKEN", fake.grant())
+    yield fake
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    path.write_bytes(b"RIFF" * 1000)
+    return path
+
+
 async def until(condition: Callable[[], object], within: float = 10.0) -> None:
     """Wait until ``condition`` holds."""
     async with asyncio.timeout(within):

@@ -23,8 +23,15 @@ from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Job, JobError
 from projectw_shared.transcripts import Segment, text_of
 
-EMAIL = "ada@example.org"
-PASSWORD = "correct horse battery"
+from .fake_accounts import EMAIL, PASSWORD, FakeAccounts, FakeUser, as_json
+from .fake_admin import FakeAdmin
+
+__all__ = ["EMAIL", "HOSTILE_NAMES", "PASSWORD", "FakeServer", "history", "make_job", "running"]
+
+ANONYMOUS = (
+    *("/api/about", "/api/auth/login", "/api/auth/refresh", "/api/auth/signup", "/api/auth/activate"),
+    *("/api/auth/password-reset", "/api/auth/password-reset/confirm"),
+)
 FORMATS = ["txt", "srt", "vtt", "tsv", "json", "md"]
 
 
@@ -59,14 +66,21 @@ class FakeServer:
     def __init__(self) -> None:
         self.url = ""
         self.jobs: dict[str, Job] = {}
+        self.accounts = FakeAccounts()
+        self.admin = FakeAdmin(self.accounts, self.jobs)
         self.segments: dict[str, list[Segment]] = {}
         self.received: dict[str, bytes] = {}
         self.requests: list[tuple[str, str]] = []
         self.failing: list[ProjectWError] = []
         """Errors that the next requests to /api/jobs are answered with, one each."""
+        self.breaking: dict[str, ProjectWError] = {}
+        """Errors that every request to a path is answered with."""
+        self.held: dict[str, asyncio.Event] = {}
+        """What requests to a path wait for: a slow server."""
         self.revision = 0
         self.access: set[str] = set()
         self.refresh: set[str] = set()
+        self.accounts.end_sessions = self.access.clear
         self.refreshes = 0
         self.expires_in = 900
         self.upload_gate = asyncio.Event()
@@ -151,7 +165,6 @@ class FakeServer:
                 web.post("/api/auth/login", self._login),
                 web.post("/api/auth/refresh", self._refresh),
                 web.post("/api/auth/logout", self._logout),
-                web.get("/api/users/me", self._me),
                 web.get("/api/jobs", self._list),
                 web.post("/api/jobs", self._submit),
                 web.get("/api/jobs/{id}", self._job),
@@ -161,6 +174,9 @@ class FakeServer:
                 web.get("/api/jobs/{id}/segments", self._segments),
                 web.get("/api/jobs/{id}/transcript", self._transcript),
                 web.get("/api/events", self._events),
+                web.post("/api/estimate", self._estimate),
+                *self.accounts.routes(),
+                *self.admin.routes(),
             ]
         )
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -176,8 +192,13 @@ class FakeServer:
     async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
         try:
-            if not request.path.startswith(("/api/auth/login", "/api/auth/refresh", "/api/about")):
+            if request.path in self.held:
+                await self.held[request.path].wait()
+            if request.path in self.breaking:
+                raise self.breaking[request.path]
+            if request.path not in ANONYMOUS:
                 self._authorize(request)
+                self.accounts.check(request)
             if request.path.startswith("/api/jobs") and self.failing:
                 raise self.failing.pop(0)
             return await handler(request)
@@ -202,12 +223,15 @@ class FakeServer:
         for stream in self._streams:
             stream.put_nowait(event)
 
-    def _tokens(self) -> web.Response:
+    def _tokens(self, user: FakeUser) -> web.Response:
+        access = self.grant()
+        self.accounts.owners[access] = user
         refresh = f"refresh-{new_id()}"
         self.refresh.add(refresh)
-        return _json(
+        self.accounts.owners[refresh] = user
+        return as_json(
             {
-                "access_token": self.grant(),
+                "access_token": access,
                 "token_type": "Bearer",
                 "expires_in": self.expires_in,
                 "refresh_token": refresh,
@@ -215,13 +239,13 @@ class FakeServer:
         )
 
     async def _about(self, _request: web.Request) -> web.Response:
-        return _json(
+        return as_json(
             {
                 "name": "Project W",
                 "version": "0.1.0",
                 "source_code": "https://example.org",
-                "signup": "closed",
-                "allowed_email_domains": [],
+                "signup": self.accounts.signup,
+                "allowed_email_domains": self.accounts.domains,
                 "models": ["tiny.en", "tiny", "base", "small", "medium", "large-v3", "turbo"],
                 "formats": FORMATS,
                 "max_upload_bytes": 10 << 30,
@@ -231,9 +255,8 @@ class FakeServer:
 
     async def _login(self, request: web.Request) -> web.Response:
         body = await request.json()
-        if (body["email"], body["password"]) != (EMAIL, PASSWORD):
-            raise Unauthorized("The e-mail address or the password is wrong.")
-        return self._tokens()
+        user = self.accounts.log_in(body["email"], body["password"])
+        return self._tokens(user)
 
     async def _refresh(self, request: web.Request) -> web.Response:
         token = (await request.json())["refresh_token"]
@@ -244,17 +267,12 @@ class FakeServer:
         self.refresh.remove(token)
         self.refreshes += 1
         await asyncio.sleep(0)
-        return self._tokens()
+        return self._tokens(self.accounts.owners.get(token, self.accounts.ada))
 
     async def _logout(self, request: web.Request) -> web.Response:
         self.access.discard(request.headers["Authorization"].removeprefix("Bearer "))
         self.refresh.clear()
         return web.Response(status=204)
-
-    async def _me(self, _request: web.Request) -> web.Response:
-        return _json(
-            {"id": new_id(), "email": EMAIL, "is_admin": False, "created_at": "2026-01-01T00:00:00Z"}
-        )
 
     async def _list(self, request: web.Request) -> web.Response:
         query = request.query
@@ -266,7 +284,7 @@ class FakeServer:
         start, limit = int(query.get("cursor", 0)), int(query.get("limit", 50))
         page = jobs[start : start + limit]
         more = str(start + limit) if start + limit < len(jobs) else None
-        return _json({"jobs": page, "next_cursor": more})
+        return as_json({"jobs": page, "next_cursor": more})
 
     async def _submit(self, request: web.Request) -> web.Response:
         body = bytearray()
@@ -285,7 +303,7 @@ class FakeServer:
             job = self.add(file_name=name, settings=settings, bytes=len(body), position=1)
             self.keys[key] = job.id
             self.received[job.id] = bytes(body)
-        return _json(self.jobs[self.keys[key]], status=201)
+        return as_json(self.jobs[self.keys[key]], status=201)
 
     def _find(self, request: web.Request) -> Job:
         try:
@@ -294,7 +312,7 @@ class FakeServer:
             raise NotFound("There is no such job.") from None
 
     async def _job(self, request: web.Request) -> web.Response:
-        return _json(self._find(request))
+        return as_json(self._find(request))
 
     async def _delete(self, request: web.Request) -> web.Response:
         self.remove(self._find(request).id)
@@ -305,20 +323,23 @@ class FakeServer:
         if job.state in (JobState.SUCCEEDED, JobState.FAILED):
             raise IllegalMove(f"A job that has {job.state} cannot be cancelled.")
         if job.state.is_held:
-            return _json(self.change(job.id, cancel_requested=True))
-        return _json(self.change(job.id, state=JobState.CANCELLED, position=None))
+            return as_json(self.change(job.id, cancel_requested=True))
+        return as_json(self.change(job.id, state=JobState.CANCELLED, position=None))
 
     async def _retry(self, request: web.Request) -> web.Response:
         job = self._find(request)
         if job.state not in (JobState.FAILED, JobState.CANCELLED):
             raise IllegalMove(f"A job that is {job.state} cannot be tried again.")
-        return _json(self.change(job.id, state=JobState.QUEUED, error=None, position=1, attempts=0))
+        return as_json(self.change(job.id, state=JobState.QUEUED, error=None, position=1, attempts=0))
+
+    async def _estimate(self, _request: web.Request) -> web.Response:
+        return as_json({"position": 3, "begins_in": 60.0, "eta": 185.0, "runners": 2, "waiting": None})
 
     async def _segments(self, request: web.Request) -> web.Response:
         job = self._find(request)
         known = self.segments.get(job.id, [])
         since = int(request.query.get("since", 0))
-        return _json({"segments": known[since:], "next": len(known), "complete": job.state.is_over})
+        return as_json({"segments": known[since:], "next": len(known), "complete": job.state.is_over})
 
     async def _transcript(self, request: web.Request) -> web.Response:
         job = self._find(request)
@@ -349,10 +370,6 @@ class FakeServer:
         finally:
             del self._streams[stream]
         return response
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 
 
 @asynccontextmanager

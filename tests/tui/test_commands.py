@@ -2,7 +2,6 @@ import asyncio
 import json
 import signal
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +13,6 @@ from projectw_shared.messages import JobError
 from .commands import Ended, projectw, start
 from .conftest import until
 from .fake_server import EMAIL, PASSWORD, FakeServer
-
-
-@pytest.fixture
-async def server(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
-    """The fake server, known to commands through their environment, with a token that counts."""
-    monkeypatch.setenv("PROJECTW_SERVER", fake.url)
-    monkeypatch.setenv("PROJECTW_TOKEN", fake.grant())
-    yield fake
-
-
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
-    path = tmp_path / "speech.wav"
-    path.write_bytes(b"RIFF" * 1000)
-    return path
 
 
 async def test_a_log_file_gets_a_line_for_each_request(server: FakeServer, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ async def test_the_client_goes_on_when_its_access_token_has_run_out(
     async with Client(settings) as client:
         await client.login(EMAIL, PASSWORD)
         fake.access.clear()
-        assert (await client.me()).email == EMAIL
+        assert (await client.accounts.me()).email == EMAIL
     assert fake.refreshes == 1
 
 
