@@ -1,10 +1,12 @@
 """A server that answers as ours does, with evil texts wherever a text may stand."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
+from projectw_shared.accounts import Disclosure
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import JobError, RunnerRef, WaitingFor
@@ -24,6 +26,7 @@ STRUCTURAL: Final = frozenset(
             "refresh_token",
         ),
         *("created_at", "started_at", "finished_at", "last_seen", "expires_at", "server_time"),
+        *("at", "used_at", "scope"),
     }
 )
 """What a client reads as something else than text, or refuses to read. Everything else becomes evil by itself."""
@@ -66,6 +69,18 @@ class HostileServer(FakeServer):
         self.named: list[str] = []
         """The texts that a program which drives the one under test can ask for, by ``CONTROL`` and their number."""
         self._texts: dict[str, str] = {}
+        self._people()
+
+    def _people(self) -> None:
+        """Have one of each of what an account and an admin see."""
+        ada = self.accounts.ada
+        ada.is_admin, ada.unconfirmed_email = True, "x"
+        self.accounts.signup, self.accounts.domains = "open", ["x"]
+        self.accounts.add_session()
+        self.accounts.add_token()
+        self.accounts.disclosures = [Disclosure(new_id(), datetime.now(UTC), new_id(), "x", "x", "x")]
+        self.admin.add_runner(cordoned=True, cordon_reason="x", job="x")
+        self.admin.add_entry(details={"x": "x"}, object_id="x")
 
     def fill(self, texts: dict[str, str], state: JobState = JobState.SUCCEEDED) -> dict[str, str]:
         """Make a job for each of ``texts``; return their ids by the texts' names."""

@@ -3,6 +3,7 @@
 Each evil one carries ``MARK`` where it can, so that a test finds out where it has come to.
 """
 
+import os
 from typing import Final
 
 MARK: Final = "EVIL"
@@ -122,3 +123,15 @@ HONEST: Final = {
     "brackets and dollars": "[final] take 2 ($5).wav",
     "a heart": "\u2764\ufe0f.wav",
 }
+
+
+SHARE: Final = 9
+"""Of the texts a screen or a command meets one in so many, each others: all of them together, and in minutes."""
+
+EVERY: Final = bool(os.environ.get("PROJECTW_EVERY_TEXT"))
+"""Set, every screen and every command meets every text, which takes the better part of an hour."""
+
+
+def chosen(texts: dict[str, str], number: int) -> dict[str, str]:
+    """Return those of ``texts`` that the screen or command of that number meets."""
+    return texts if EVERY else dict(list(texts.items())[number % SHARE :: SHARE])

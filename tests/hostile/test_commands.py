@@ -13,12 +13,12 @@ from projectw_shared.text import columns
 from projectw_tui.cli.main import projectw
 from tests.hostile.hostile_server import CONTROL, HostileServer
 from tests.hostile.programs import Step, assert_all_harmless, filled, leaves, run_all
-from tests.hostile.strings import A_MILLION, EVIL, HONEST, NOT_IN_JSON
+from tests.hostile.strings import A_MILLION, EVERY, EVIL, HONEST, NOT_IN_JSON, chosen
 from tests.tui.commands import projectw as command
 
 ALL: Final = {**EVIL, **NOT_IN_JSON}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(3000 if EVERY else 300)
 
 METER: Final = frozenset({r"'\r'", "CSI K"})
 """How a line of progress is drawn over itself."""
@@ -47,6 +47,51 @@ COMMANDS: Final[dict[str, list[list[str]]]] = {
     "cancel": [["cancel", "{id}"], ["cancel", "{text}"]],
     "retry": [["retry", "{id}"], ["retry", "{text}"]],
     "delete": [["delete", "{id}"], ["delete", "{text}", "--yes"], ["delete", "{id}", "--yes"]],
+    "signup": [["signup", "{text}", "--password-stdin"]],
+    "activate": [["activate", "{text}"], ["activate", "--resend"]],
+    "reset": [["reset", "{text}"], ["reset", "--code", "{text}", "--password-stdin"]],
+    "account": [["account"], ["account", "--json"]],
+    "account delete": [["account", "delete", "--password-stdin"]],
+    "password": [["password", "--password-stdin"]],
+    "email": [["email", "{text}", "--password-stdin"]],
+    "sessions": [["sessions"], ["sessions", "--json"]],
+    "sessions revoke": [["sessions", "revoke", "{text}"]],
+    "tokens": [["tokens"], ["tokens", "--json"]],
+    "tokens create": [["tokens", "create", "{text}"], ["tokens", "create", "x", "--expires", "{text}"]],
+    "tokens revoke": [["tokens", "revoke", "{text}"]],
+    "defaults": [["defaults"], ["defaults", "--json"]],
+    "defaults set": [["defaults", "set", "--prompt", "{text}"], ["defaults", "set", "--model", "{text}"]],
+    "defaults clear": [["defaults", "clear"]],
+    "disclosures": [["disclosures"], ["disclosures", "--json"]],
+    "estimate": [["estimate", "{file}"], ["estimate", "{file}", "--json"]],
+    "admin users": [["admin", "users"], ["admin", "users", "{text}"], ["admin", "users", "--json"]],
+    "admin user add": [["admin", "user", "add", "{text}", "--password-stdin"]],
+    "admin user disable": [["admin", "user", "disable", "{text}", "--yes"]],
+    "admin user enable": [["admin", "user", "enable", "{text}"]],
+    "admin user promote": [["admin", "user", "promote", "{text}", "--yes"]],
+    "admin user demote": [["admin", "user", "demote", "{text}", "--yes"]],
+    "admin user reset-password": [["admin", "user", "reset-password", "{text}", "--password-stdin"]],
+    "admin user quota": [
+        ["admin", "user", "quota", "{text}", "--reset"],
+        ["admin", "user", "quota", "x", "--storage", "{text}"],
+    ],
+    "admin user delete": [["admin", "user", "delete", "{text}", "--yes"]],
+    "admin runners": [["admin", "runners"], ["admin", "runners", "--json"]],
+    "admin runner create": [["admin", "runner", "create", "{text}"]],
+    "admin runner cordon": [["admin", "runner", "cordon", "{text}"]],
+    "admin runner uncordon": [["admin", "runner", "uncordon", "{text}"]],
+    "admin runner drain": [["admin", "runner", "drain", "{text}", "--yes"]],
+    "admin runner revoke": [["admin", "runner", "revoke", "{text}", "--yes"]],
+    "admin jobs": [["admin", "jobs"], ["admin", "jobs", "{text}"], ["admin", "jobs", "--json"]],
+    "admin read": [
+        ["admin", "read", "{id}", "--reason", "It has to be so", "--yes"],
+        ["admin", "read", "{text}", "--reason", "{text}", "--yes"],
+    ],
+    "admin audit": [
+        ["admin", "audit"],
+        ["admin", "audit", "--action", "{text}"],
+        ["admin", "audit", "--json"],
+    ],
     "config check": [
         ["--config", "{config}", "config", "check"],
         ["--config", "{folder}/{name}", "config", "check"],
@@ -99,11 +144,14 @@ async def test_a_command_is_harmless_whatever_it_is_told(
     ids = hostile.fill(EVIL, STATES.get(command, JobState.SUCCEEDED))
     (tmp_path / "out").mkdir()
     steps = []
+    some = chosen(ALL, list(COMMANDS).index(command))
     for number, name in enumerate(ALL):
+        if name not in some:
+            continue
         values = prepare(tmp_path, str(number), ALL[name])
         values |= {"id": ids.get(name, "none"), "folder": str(tmp_path)}
         for variant in COMMANDS[command]:
-            if not any("{" in word for word in variant) and number:
+            if not any("{" in word for word in variant) and name != next(iter(some)):
                 continue  # it says the same of every job
             asks = command in ("login", "logout") or "{id}" in variant
             for refuses in ("", "?refuses") if asks else ("",):

@@ -20,7 +20,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from projectw_tui.app import ProjectWApp
+from projectw_tui.screens.admin.users import UsersPane
 from projectw_tui.screens.jobs import JobsScreen
+from projectw_tui.screens.panes import Pane
 from projectw_tui.settings import TuiSettings
 from projectw_tui.widgets.file_tree import FileTree
 from projectw_tui.widgets.job_table import JobTable
@@ -83,6 +85,9 @@ class Stage:
         await self.arrives("JobsScreen")
 
 
+ENTRANCES: Final = ("LoginScreen", "SignUpScreen", "ResetScreen", "ActivationScreen")
+"""Screens from which escape does not lead back to the list."""
+
 Visit = Callable[[Stage], Awaitable[None]]
 
 
@@ -137,6 +142,49 @@ async def signing_in(stage: Stage) -> None:
     await stage.until(lambda: str(refusal.content) not in ("", "Signing in …", "You are logged out."))
 
 
+async def tabs(stage: Stage, key: str, screen: str, count: int) -> None:
+    """Open each tab, and let it be drawn with what the server tells."""
+    await stage.until(lambda: stage.app.person)
+    await stage.press(key)
+    await stage.arrives(screen)
+    for number in range(1, count + 1):
+        await stage.press(str(number))
+        pane = stage.app.screen.query_one(f"#pane-{number}", Pane)
+        await stage.until(lambda pane=pane: pane.display and not pane._reading.locked())
+        await stage.pilot.pause()
+
+
+async def a_form(stage: Stage) -> None:
+    await tabs(stage, "A", "AdminScreen", 1)
+    users = stage.app.screen.query_one("#pane-1", UsersPane)
+    await stage.until(lambda: users.selected)
+    await stage.press("u")
+
+
+async def a_secret(stage: Stage) -> None:
+    await tabs(stage, "a", "AccountScreen", 3)
+    await stage.press("n")
+    await stage.arrives("FormScreen")
+    stage.app.screen.query_one("#name", Input).value = "x"
+    await stage.press("ctrl+s")
+
+
+async def outside(stage: Stage, key: str) -> None:
+    """Go to the sign-in anew, and from there elsewhere."""
+    await stage.press("ctrl+l")
+    await stage.arrives("LoginScreen")
+    login = stage.app.screen
+    await stage.until(lambda: str(login.query_one("#offer", Static).content))
+    await stage.press(key)
+
+
+async def a_code(stage: Stage) -> None:
+    stage.app.call_later(stage.app.ask_to_sign_in)
+    await stage.arrives("LoginScreen")
+    user = await stage.app.signed_in().accounts.me()
+    stage.app.call_later(stage.app.ask_to_confirm, user.unconfirmed_email or "")
+
+
 VISITS: Final[dict[str, Visit]] = {
     "JobsScreen": the_list,
     "ConfirmScreen": opened_by("d"),
@@ -145,6 +193,13 @@ VISITS: Final[dict[str, Visit]] = {
     "LoginScreen": signing_in,
     "TranscriptScreen": a_transcript,
     "UploadScreen": files,
+    "AccountScreen": lambda stage: tabs(stage, "a", "AccountScreen", 5),
+    "AdminScreen": lambda stage: tabs(stage, "A", "AdminScreen", 4),
+    "FormScreen": a_form,
+    "SecretScreen": a_secret,
+    "SignUpScreen": lambda stage: outside(stage, "f2"),
+    "ResetScreen": lambda stage: outside(stage, "f3"),
+    "ActivationScreen": a_code,
 }
 """How one comes to each screen. Every text of the server is evil by itself; local files are those of the folder."""
 
@@ -173,12 +228,12 @@ async def walk(pilot: Pilot[None], screen: str, count: int) -> None:
         assert app.is_running
         assert not app._clipboard
         assert app._exception is None
-        if screen != "LoginScreen":
+        if screen not in ENTRANCES:
             await stage.back()
 
 
 async def _refused(app: Any) -> None:
-    await app._signed_in().me()
+    await app.signed_in().accounts.me()
 
 
 def main() -> None:
