@@ -10,6 +10,7 @@ from projectw_shared.accounts import Disclosure
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import JobError, RunnerRef, WaitingFor
+from tests.tui.fake_accounts import FakeUser
 from tests.tui.fake_server import FakeServer
 
 STRUCTURAL: Final = frozenset(
@@ -74,7 +75,8 @@ class HostileServer(FakeServer):
     def _people(self) -> None:
         """Have one of each of what an account and an admin see."""
         ada = self.accounts.ada
-        ada.is_admin, ada.unconfirmed_email = True, "x"
+        ada.is_admin, ada.unconfirmed_email, ada.password = True, "x", "a password"
+        self.accounts.users.append(FakeUser("x"))
         self.accounts.signup, self.accounts.domains = "open", ["x"]
         self.accounts.add_session()
         self.accounts.add_token()

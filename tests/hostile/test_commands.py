@@ -26,6 +26,9 @@ METER: Final = frozenset({r"'\r'", "CSI K"})
 STATES: Final = {"cancel": JobState.QUEUED, "retry": JobState.FAILED}
 """In which state the jobs of a command are, where it wants others than those that are done."""
 
+HOPELESS: Final = ("login", "config check", "reset", "password", "account delete")
+"""Commands that never succeed here: what they ask for is wrong by intent."""
+
 COMMANDS: Final[dict[str, list[list[str]]]] = {
     "login": [["login", "{text}", "--password-stdin"]],
     "logout": [["logout"]],
@@ -49,13 +52,13 @@ COMMANDS: Final[dict[str, list[list[str]]]] = {
     "delete": [["delete", "{id}"], ["delete", "{text}", "--yes"], ["delete", "{id}", "--yes"]],
     "signup": [["signup", "{text}", "--password-stdin"]],
     "activate": [["activate", "{text}"], ["activate", "--resend"]],
-    "reset": [["reset", "{text}"], ["reset", "--code", "{text}", "--password-stdin"]],
+    "reset": [["reset", "--code", "{text}", "--password-stdin"]],
     "account": [["account"], ["account", "--json"]],
     "account delete": [["account", "delete", "--password-stdin"]],
     "password": [["password", "--password-stdin"]],
     "email": [["email", "{text}", "--password-stdin"]],
     "sessions": [["sessions"], ["sessions", "--json"]],
-    "sessions revoke": [["sessions", "revoke", "{text}"]],
+    "sessions revoke": [["sessions", "revoke", "{text}"], ["sessions", "revoke", "{session}"]],
     "tokens": [["tokens"], ["tokens", "--json"]],
     "tokens create": [["tokens", "create", "{text}"], ["tokens", "create", "x", "--expires", "{text}"]],
     "tokens revoke": [["tokens", "revoke", "{text}"]],
@@ -66,16 +69,32 @@ COMMANDS: Final[dict[str, list[list[str]]]] = {
     "estimate": [["estimate", "{file}"], ["estimate", "{file}", "--json"]],
     "admin users": [["admin", "users"], ["admin", "users", "{text}"], ["admin", "users", "--json"]],
     "admin user add": [["admin", "user", "add", "{text}", "--password-stdin"]],
-    "admin user disable": [["admin", "user", "disable", "{text}", "--yes"]],
-    "admin user enable": [["admin", "user", "enable", "{text}"]],
-    "admin user promote": [["admin", "user", "promote", "{text}", "--yes"]],
-    "admin user demote": [["admin", "user", "demote", "{text}", "--yes"]],
-    "admin user reset-password": [["admin", "user", "reset-password", "{text}", "--password-stdin"]],
+    "admin user disable": [
+        ["admin", "user", "disable", "{text}", "--yes"],
+        ["admin", "user", "disable", "{user}", "--yes"],
+    ],
+    "admin user enable": [["admin", "user", "enable", "{text}"], ["admin", "user", "enable", "{user}"]],
+    "admin user promote": [
+        ["admin", "user", "promote", "{text}", "--yes"],
+        ["admin", "user", "promote", "{user}", "--yes"],
+    ],
+    "admin user demote": [
+        ["admin", "user", "demote", "{text}", "--yes"],
+        ["admin", "user", "demote", "{user}", "--yes"],
+    ],
+    "admin user reset-password": [
+        ["admin", "user", "reset-password", "{text}", "--password-stdin"],
+        ["admin", "user", "reset-password", "{user}", "--password-stdin"],
+    ],
     "admin user quota": [
         ["admin", "user", "quota", "{text}", "--reset"],
+        ["admin", "user", "quota", "{user}", "--reset"],
         ["admin", "user", "quota", "x", "--storage", "{text}"],
     ],
-    "admin user delete": [["admin", "user", "delete", "{text}", "--yes"]],
+    "admin user delete": [
+        ["admin", "user", "delete", "{text}", "--yes"],
+        ["admin", "user", "delete", "{user}", "--yes"],
+    ],
     "admin runners": [["admin", "runners"], ["admin", "runners", "--json"]],
     "admin runner create": [["admin", "runner", "create", "{text}"]],
     "admin runner cordon": [["admin", "runner", "cordon", "{text}"]],
@@ -150,6 +169,7 @@ async def test_a_command_is_harmless_whatever_it_is_told(
             continue
         values = prepare(tmp_path, str(number), ALL[name])
         values |= {"id": ids.get(name, "none"), "folder": str(tmp_path)}
+        values |= {"user": hostile.accounts.users[1].id, "session": hostile.accounts.sessions[0].id}
         for variant in COMMANDS[command]:
             if not any("{" in word for word in variant) and name != next(iter(some)):
                 continue  # it says the same of every job
@@ -179,7 +199,7 @@ async def test_a_command_is_harmless_whatever_it_is_told(
         PROJECTW_TOKEN=hostile.grant(),
     )
     assert_all_harmless(results)
-    assert any(code == 0 for _, code, _ in results) or command in ("login", "config check"), results[0]
+    assert any(code == 0 for _, code, _ in results) or command in HOPELESS, results[0]
 
 
 async def test_a_million_characters_and_honest_words_are_shown_as_they_are(
