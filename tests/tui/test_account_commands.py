@@ -140,6 +140,18 @@ async def test_the_address_is_changed_once_it_is_confirmed(server: FakeServer) -
     assert server.accounts.ada.unconfirmed_email == "new@example.org"
 
 
+async def test_the_session_in_which_a_new_address_is_confirmed_stays(fake: FakeServer) -> None:
+    to = ["--server", fake.url]
+    login = ["login", "ada@example.org", "--password-stdin"]
+    assert (await projectw(*to, *login, stdin=PASSWORD.encode())).code == 0
+    asked = await projectw(*to, "email", "new@example.org", "--password-stdin", stdin=PASSWORD.encode())
+    assert asked.code == 0
+    (code,) = fake.accounts.codes
+    confirmed = await projectw(*to, "activate", code)
+    assert (confirmed.code, confirmed.err) == (0, "The address is confirmed.\n")
+    assert "new@example.org" in (await projectw(*to, "account")).out
+
+
 async def test_the_account_is_deleted_only_when_that_is_meant(server: FakeServer) -> None:
     asked = await projectw("account", "delete", "--password-stdin", stdin=PASSWORD.encode())
     assert asked.code == 2

@@ -102,8 +102,8 @@ async def test_the_address_is_changed_with_a_code(fake: FakeServer, settings: Tu
         (code,) = fake.accounts.codes
         await choose(pilot, "Enter the code")
         await fill(pilot, code=code)
-        await arrives(pilot, LoginScreen)
-        await shows(pilot, lambda: "new address is confirmed" in text(pilot))
+        await arrives(pilot, AccountScreen)
+        await shows(pilot, lambda: "address is confirmed" in text(pilot))
     assert fake.accounts.ada.email == "new@example.org"
 
 

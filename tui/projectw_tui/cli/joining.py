@@ -35,7 +35,8 @@ def activate(context: Context, code: str | None, resend: bool) -> None:
 async def _activate(context: Context, code: str) -> None:
     async with context.client(signed_in=False) as client:
         await client.accounts.activate(code)
-    say("The address is confirmed; sign in with: projectw login EMAIL")
+        next_step = "." if await client.is_signed_in() else "; sign in with: projectw login EMAIL"
+    say(f"The address is confirmed{next_step}")
 
 
 async def _resend(context: Context) -> None:

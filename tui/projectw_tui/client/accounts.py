@@ -1,6 +1,7 @@
 """The calls about accounts: one's own, its sign-ins, its tokens."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from projectw_shared import routes
 from projectw_shared.accounts import (
@@ -21,17 +22,28 @@ from projectw_shared.accounts import (
     SignUp,
     User,
 )
+from projectw_shared.errors import Unauthorized
 from projectw_shared.http import Api
 from projectw_shared.jobs import JobSettings
 from projectw_tui.client.paths import path_of
 
 
 class Accounts:
-    """What a person asks about accounts. ``forget`` lets go of the session that is kept here."""
+    """What a person asks about accounts.
 
-    def __init__(self, anonymous: Api, api: Api, forget: Callable[[], Awaitable[None]]) -> None:
+    ``is_signed_in`` tells whether a session is kept here, ``forget`` lets go of it.
+    """
+
+    def __init__(
+        self,
+        anonymous: Api,
+        api: Api,
+        is_signed_in: Callable[[], Awaitable[bool]],
+        forget: Callable[[], Awaitable[None]],
+    ) -> None:
         self._anonymous = anonymous
         self._api = api
+        self._is_signed_in = is_signed_in
         self._forget = forget
 
     # --- without a session --------------------------------------------------------------------------------
@@ -41,8 +53,12 @@ class Accounts:
         await self._anonymous.call("POST", routes.SIGNUP, body=SignUp(email, password), reply=type(None))
 
     async def activate(self, code: str) -> None:
-        """Prove with the code from a mail that an address is one's own."""
-        await self._anonymous.call("POST", routes.ACTIVATE, body=Activation(code), reply=type(None))
+        """Prove with the code from a mail that an address is one's own; the session that is kept here stays."""
+        body = Activation(code)
+        if await self._is_signed_in():
+            with suppress(Unauthorized):  # that session is over; the code does not need it
+                return await self._api.call("POST", routes.ACTIVATE, body=body, reply=type(None))
+        return await self._anonymous.call("POST", routes.ACTIVATE, body=body, reply=type(None))
 
     async def ask_for_reset(self, email: str) -> None:
         """Ask for a code to set a new password with; the answer is the same for unknown addresses."""

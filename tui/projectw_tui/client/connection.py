@@ -49,7 +49,7 @@ class Client:
         log = RequestLog(settings.log_file, settings.log_format) if settings.log_file else None
         self._anonymous = _api(settings, FixedToken(None), log)
         self._api = _api(settings, self._session or FixedToken(token), log)
-        self.accounts = Accounts(self._anonymous, self._api, self._forget)
+        self.accounts = Accounts(self._anonymous, self._api, self.is_signed_in, self._forget)
         self.admin = Administration(self._api)
         self._stack = AsyncExitStack()
 

@@ -80,7 +80,7 @@ class OverviewPane(Pane):
 
         form = FormScreen(
             "Confirm the new address",
-            "Paste the code from the mail. All sessions end then, this one too.",
+            "Paste the code from the mail. All your other sessions end then.",
             [Field("code", "Code")],
             "Confirm",
             send,
