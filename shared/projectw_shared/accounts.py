@@ -18,8 +18,8 @@ EmailAddress = Annotated[str, Meta(min_length=1, max_length=320)]
 Secret = Annotated[str, Meta(max_length=2000)]
 Scope = Literal["read", "write"]
 
-Reason = Annotated[str, Meta(min_length=10, max_length=1000)]
-"""Why an admin reads what is somebody else's; a word would not say it."""
+Reason = Annotated[str, Meta(min_length=10, max_length=1000, pattern=r"\S(\s*\S){9}")]
+"""Why an admin reads what is somebody else's; a word would not say it, and blanks do not count."""
 
 # --- signing in and out -----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.principals import Grant, Person
 from projectw_server.accounts.secret_tokens import digest, new_token
+from projectw_server.accounts.sessions import check_signed_in
 from projectw_server.accounts.users import COLUMNS_OF_CALLER, caller_of
 from projectw_server.clock import moment
 from projectw_server.db import Database, Row, Transaction
@@ -50,6 +51,7 @@ class ApiTokens:
         secret = new_token(PREFIX)
 
         async def work(transaction: Transaction) -> Row:
+            await check_signed_in(transaction, person)
             count = await transaction.row(
                 "SELECT count(*) AS number FROM api_tokens WHERE user_id = $1", person.id
             )

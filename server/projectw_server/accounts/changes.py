@@ -9,7 +9,7 @@ from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.outbox import Purpose, post
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
-from projectw_server.accounts.sessions import end_sessions
+from projectw_server.accounts.sessions import check_signed_in, end_sessions
 from projectw_server.accounts.strength import Strength
 from projectw_server.accounts.users import normalised
 from projectw_server.db import Database, Row, Transaction
@@ -39,6 +39,7 @@ class Changes:
         hashed = await self._passwords.hash(new_password)
 
         async def work(transaction: Transaction) -> None:
+            await check_signed_in(transaction, person)
             await _set_password(transaction, person.id, hashed)
             await end_sessions(transaction, person.id, but=person.session_id)
             await note(transaction, Action.PASSWORD_CHANGED, person.id)
@@ -54,6 +55,7 @@ class Changes:
         address = normalised(new_email)
 
         async def work(transaction: Transaction) -> None:
+            await check_signed_in(transaction, person)
             await transaction.rows(
                 "UPDATE users SET unconfirmed_email = $1 WHERE id = $2", address, person.id
             )
@@ -93,13 +95,16 @@ class Changes:
         async def work(transaction: Transaction) -> None:
             # All admins' rows are locked, so that two of them cannot at once take the right from each other.
             admins = await transaction.rows(
-                "SELECT id FROM users WHERE is_admin AND NOT disabled ORDER BY id FOR UPDATE"
+                "SELECT id FROM users WHERE is_admin AND NOT disabled AND email <> id ORDER BY id FOR UPDATE"
             )
             row = await transaction.row(
                 "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR UPDATE", user_id
             )
             if row is None:
                 raise NotFound("There is no such user")
+            if change.is_admin is True and row["email"] == row["id"]:
+                # Who signed up with the address need not be whom the admin means, and may vanish.
+                raise Conflict("This account has not confirmed its address; until then it can be no admin")
             loses = change.disabled is True or change.is_admin is False
             if loses and [each["id"] for each in admins] == [user_id]:
                 raise Conflict("This is the only admin; make another one first")

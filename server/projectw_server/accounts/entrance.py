@@ -1,6 +1,7 @@
 """The way in with a password: which account it opens, and how often one may try."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from projectw_server.accounts.acting import actor
 from projectw_server.accounts.audit import Action, note
@@ -29,6 +30,13 @@ _SIGNED_IN_FROM = (
 )
 
 
+class Opened(NamedTuple):
+    """An account that a password has opened, and the hash by which it did."""
+
+    user_id: str
+    password_hash: str
+
+
 class Entrance:
     """Recognises people by their passwords.
 
@@ -44,8 +52,8 @@ class Entrance:
         self._throttle = throttle
         self._takes_unconfirmed = takes_unconfirmed
 
-    async def recognise(self, email: str, password: str) -> str:
-        """Return the id of the account that ``email`` and ``password`` open.
+    async def recognise(self, email: str, password: str) -> Opened:
+        """Return the account that ``email`` and ``password`` open.
 
         Raises WrongPassword, after the same time and with the same words, whatever is wrong; TooManyTries without a
         look at the password; Forbidden, to the account's owner only, when it is disabled.
@@ -64,8 +72,7 @@ class Entrance:
         self._throttle.succeeded(address, origin)
         if account["disabled"]:
             raise Forbidden("This account is disabled; an admin can enable it again")
-        await self._rehash(account, password)
-        return str(account["id"])
+        return Opened(account["id"], await self._rehash(account, password))
 
     async def check_password(self, person: Person, password: str) -> None:
         """See that ``password`` is that of ``person``, who is signed in.
@@ -101,14 +108,19 @@ class Entrance:
         number = await self._passwords.verify_any(password, stored)
         return None if number is None else accounts[number]
 
-    async def _rehash(self, account: Row, password: str) -> None:
-        if self._passwords.needs_rehash(account["password_hash"]):
-            await self._database.rows(
-                "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
-                await self._passwords.hash(password),
-                account["id"],
-                account["password_hash"],
-            )
+    async def _rehash(self, account: Row, password: str) -> str:
+        """Return the hash that the account has by now, unless somebody else changed it meanwhile."""
+        before = str(account["password_hash"])
+        if not self._passwords.needs_rehash(before):
+            return before
+        renewed = await self._passwords.hash(password)
+        await self._database.rows(
+            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+            renewed,
+            account["id"],
+            before,
+        )
+        return renewed
 
 
 def _address(email: str) -> str:

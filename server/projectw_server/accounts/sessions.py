@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from projectw_server.accounts.acting import actor
 from projectw_server.accounts.audit import Action, note
-from projectw_server.accounts.entrance import Entrance
+from projectw_server.accounts.entrance import Entrance, Opened
 from projectw_server.accounts.keys import Keys
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
@@ -17,10 +17,13 @@ from projectw_server.clock import moment
 from projectw_server.db import Database, Row, Transaction
 from projectw_server.settings import ServerSettings
 from projectw_shared.accounts import SessionInfo, SessionList, Tokens
-from projectw_shared.errors import NotFound, Unauthorized
+from projectw_shared.errors import NotFound, Unauthorized, WrongPassword
 from projectw_shared.ids import new_id
 
 DAY = 86_400.0
+
+LOGIN_TRIES = 2
+"""How often a password is looked at when its hash changes while that is done."""
 
 _IDENTIFY = f"""
     SELECT {COLUMNS_OF_CALLER}
@@ -63,7 +66,10 @@ class Sessions:
         Raises WrongPassword, after the same time and with the same words, whether the account or the
         password is wrong; TooManyTries; Forbidden, to the account's owner only, when it is disabled.
         """
-        return await self._begin(await self._entrance.recognise(email, password))
+        for _ in range(LOGIN_TRIES):
+            if (tokens := await self._begin(await self._entrance.recognise(email, password))) is not None:
+                return tokens
+        raise WrongPassword("The password was changed at this very moment; try again")
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Return new tokens for a refresh token that was not used before.
@@ -149,11 +155,19 @@ class Sessions:
         """Return an access token."""
         return self._signer.sign(claims, ACCESS, self._access_seconds)
 
-    async def _begin(self, user_id: str) -> Tokens:
+    async def _begin(self, opened: Opened) -> Tokens | None:
+        """Begin a sign-in; None when the password was changed, or the account closed, since it was looked at."""
+        user_id = opened.user_id
         claims, now = Claims(user_id, new_id()), self._now()
         who = replace(actor(), kind="user", id=user_id)
 
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: Transaction) -> bool:
+            row = await transaction.row(
+                "SELECT password_hash FROM users WHERE id = $1 AND NOT disabled FOR SHARE", user_id
+            )
+            # Else a sign-in with the old password would outlive the change that ends all of them.
+            if row is None or row["password_hash"] != opened.password_hash:
+                return False
             await transaction.rows(
                 "DELETE FROM sessions WHERE user_id = $1 AND expires_at <= $2", user_id, now
             )
@@ -168,9 +182,9 @@ class Sessions:
                 who.client,
             )
             await note(transaction, Action.LOGGED_IN, claims.session_id, by=who)
+            return True
 
-        await self._database.transaction(work)
-        return self._tokens(claims)
+        return self._tokens(claims) if await self._database.transaction(work) else None
 
     def _tokens(self, claims: Claims) -> Tokens:
         return Tokens(
@@ -186,6 +200,23 @@ async def end_sessions(transaction: Transaction, user_id: str, *, but: str | Non
         "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING id", user_id, but or ""
     )
     await note(transaction, Action.SESSIONS_ENDED, user_id, count=len(gone))
+
+
+async def check_signed_in(transaction: Transaction, person: Person) -> None:
+    """See that the sign-in of ``person`` still stands, and keep it so to the end of ``transaction``.
+
+    For what outlives a sign-in: a request that was let in before all of them ended must not leave it behind. Nothing
+    is asked of who comes by no sign-in, and so by no request. Raises Unauthorized.
+    """
+    if person.session_id is None:
+        return
+    # The account first, which all who end its sign-ins take before those.
+    await transaction.row("SELECT id FROM users WHERE id = $1 FOR UPDATE", person.id)
+    found = await transaction.row(
+        "SELECT 1 AS found FROM sessions WHERE id = $1 AND user_id = $2", person.session_id, person.id
+    )
+    if found is None:
+        raise Unauthorized("This sign-in has ended; sign in again")
 
 
 async def _end_stolen(transaction: Transaction, claims: Claims) -> None:

@@ -16,7 +16,7 @@ import structlog
 from quart import Blueprint, Response, request
 from quart_rate_limiter import RateLimit, rate_limit
 
-from projectw_server.accounts.principals import Grant
+from projectw_server.accounts.principals import Grant, Person
 from projectw_server.api.access import JOB
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
@@ -115,6 +115,9 @@ def _view(door: Door, handler: Handler) -> Any:
             arguments["query"] = _read_query(door.query)
         if door.takes is not None:
             arguments["body"] = await _read_body(door.takes, door.max_bytes)
+            if isinstance(caller, Person):
+                # A body may come slowly on purpose, and its sender lose the right meanwhile.
+                caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
         # Whoever waits for the few threads that hash waits beside those that are worked on: a flood of sign-ins would
         # else take everybody's turn. How many may wait there is bounded, too.
         with while_held() if door.hashes else nullcontext():

@@ -72,7 +72,7 @@ class Erasing:
 
 async def _close(transaction: Transaction, user_id: str) -> None:
     admins = await transaction.rows(
-        "SELECT id FROM users WHERE is_admin AND NOT disabled ORDER BY id FOR UPDATE"
+        "SELECT id FROM users WHERE is_admin AND NOT disabled AND email <> id ORDER BY id FOR UPDATE"
     )
     row = await transaction.row("SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR UPDATE", user_id)
     if row is None:

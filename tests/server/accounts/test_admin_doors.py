@@ -159,6 +159,23 @@ async def finished(services: Services, person: Any, text: str, *, job: str | Non
     return job_id
 
 
+async def test_who_has_not_confirmed_an_address_is_made_no_admin_and_counts_as_none(
+    client: Client, make_user: MakeUser, admin: Any, database: Database
+) -> None:
+    eve = await make_user("eve@example.org")
+    await database.rows(
+        "UPDATE users SET email = id, unconfirmed_email = 'bob@example.org' WHERE id = $1", eve.person.id
+    )
+    url = f"/api/admin/users/{eve.person.id}"
+    refused = await client.patch(url, headers=admin.headers, json={"is_admin": True})
+    assert refused.status_code == 409
+    await database.rows("UPDATE users SET is_admin = TRUE WHERE id = $1", eve.person.id)
+    own = f"/api/admin/users/{admin.person.id}"
+    assert (await client.patch(own, headers=admin.headers, json={"is_admin": False})).status_code == 409
+    leaving = await client.delete("/api/users/me", headers=admin.headers, json={"password": PASSWORD})
+    assert leaving.status_code == 409
+
+
 async def test_reading_somebody_elses_takes_the_operators_leave_a_reason_and_is_told(
     client: Client, services: Services, make_user: MakeUser, admin: Any, database: Database
 ) -> None:
@@ -168,7 +185,7 @@ async def test_reading_somebody_elses_takes_the_operators_leave_a_reason_and_is_
     wish = {"reason": "the court of appeal has asked for it", "format": "txt"}
     assert (await client.post(url, headers=admin.headers, json=wish)).status_code == 403
     services.disclosures._allowed = True
-    for poor in ({}, {"reason": "why not"}, wish | {"format": "pdf"}):
+    for poor in ({}, {"reason": "why not"}, {"reason": " \n" * 20}, wish | {"format": "pdf"}):
         assert (await client.post(url, headers=admin.headers, json=poor)).status_code == 422
     answer = await client.post(url, headers=admin.headers, json=wish)
     assert answer.status_code == 200

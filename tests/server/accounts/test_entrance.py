@@ -55,7 +55,7 @@ class Way:
 
     async def enters(self, email: str = ADA, password: str = PASSWORD, origin: str = HERE) -> str:
         with acting(visitor(origin, None)):
-            return await self.open.recognise(email, password)
+            return (await self.open.recognise(email, password)).user_id
 
     async def signed_in(self, person: Person, address: str) -> None:
         await self.database.rows(
