@@ -64,6 +64,11 @@ async def test_the_password_is_kept_as_a_hash_only(users: Users, database: Datab
         "a" * 65 + "@x",
         "a@" + "b" * 254,
         "a\u202e@example.org",
+        "a@example.org>",
+        "a(1)@example.org",
+        "a,b@example.org",
+        "a@example.org;",
+        '"a"@example.org',
     ],
 )
 async def test_what_is_no_address_is_refused_in_a_sentence_that_is_safe_to_show(address: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 
 from projectw_server.accounts.acting import Actor, actor
 from projectw_server.clock import moment
@@ -36,6 +37,8 @@ READ_AGAIN_SECONDS = 600.0
 """How long somebody who reads on in the same transcript is not noted again."""
 
 HEAD_FILE = "audit.head"
+
+_log = structlog.get_logger(__name__)
 
 
 class Action(StrEnum):
@@ -153,12 +156,25 @@ class Audit:
         self._head = head
 
     async def seal(self) -> None:
-        """Number and hash the entries that have been written since."""
+        """Number and hash the entries that have been written since.
+
+        The head that is kept stays as it is while the table does not hold that entry: else what was taken off the
+        end, or sealed anew, would be in order as soon as the next entry is sealed.
+        """
         while (sealed := await self._database.transaction(_seal)) is not None:
             count, number, hash = sealed
-            _write_head(self._head, number, hash)
+            if await self._holds(_read_head(self._head)):
+                _write_head(self._head, number, hash)
+            else:
+                _log.error("the audit log is not whole: run 'projectw-server audit verify'")
             if count < SEALED_AT_ONCE:
                 return
+
+    async def _holds(self, head: tuple[int, str] | None) -> bool:
+        if head is None:
+            return True
+        row = await self._database.row("SELECT hash FROM audit WHERE number = $1", head[0])
+        return row is not None and row["hash"] == head[1]
 
     async def entries(self) -> AsyncIterator[Row]:
         """Yield every sealed entry in its order, then those that wait for it."""
@@ -224,9 +240,18 @@ def to_entry(row: Row) -> AuditEntry:
         address=row["address"],
         action=row["action"],
         object_id=row["object_id"],
-        details=msgspec.json.decode(row["details"]),
+        details=_details(row["details"]),
         hash=row["hash"],
     )
+
+
+def _details(stored: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(stored, type=dict[str, Any])
+    except (
+        msgspec.DecodeError
+    ):  # somebody else has written there, and must not thereby hide the other entries
+        return {"unreadable": stored}
 
 
 def hash_of(row: Row, before: str) -> str:

@@ -15,7 +15,10 @@ from projectw_shared.text import safe, shorten
 MAX_EMAIL = 254
 """RFC 5321, 4.5.3.1.3 with RFC 3696's erratum 1690."""
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*")
+# Without what RFC 5322 has between addresses and around them (3.2.3): one mailbox would have many spellings.
+_WORD = r"[^@\s()<>\[\],;:\"\\]"
+_LABEL = r"[^@\s()<>\[\],;:\"\\.]+"
+_EMAIL = re.compile(rf"{_WORD}{{1,64}}@{_LABEL}(\.{_LABEL})*")
 _COLUMNS = "id, email, unconfirmed_email, is_admin, disabled, created_at"
 
 COLUMNS_OF_CALLER = "u.id, u.email, u.unconfirmed_email, u.is_admin, u.created_at"

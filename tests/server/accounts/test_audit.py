@@ -149,3 +149,35 @@ async def test_who_reads_on_in_a_transcript_is_noted_once(database: Database, au
     with acting(Actor("user", new_id(), "192.0.2.7")):
         await reading.note(Action.TRANSCRIPT_READ, job_id)
     assert await count() == 4
+
+
+@pytest.mark.parametrize(
+    "crime",
+    [
+        "DELETE FROM audit WHERE number >= 3",
+        "UPDATE audit SET number = NULL, hash = NULL, action = 'login' WHERE number >= 3",
+    ],
+)
+async def test_what_was_done_to_the_end_shows_after_further_entries_were_sealed(
+    database: Database, audit: Audit, crime: str
+) -> None:
+    await written(database, 4)
+    await audit.seal()
+    await database.rows(crime)
+    await written(database, 5)
+    await audit.seal()
+    fault = (await audit.verify()).fault
+    assert fault is not None
+    await written(database, 1)
+    await audit.seal()
+    assert (await audit.verify()).fault == fault
+
+
+async def test_an_entry_that_somebody_made_unreadable_hides_no_other(
+    database: Database, audit: Audit
+) -> None:
+    await written(database, 2)
+    await audit.seal()
+    await database.rows("UPDATE audit SET details = 'no json' WHERE number = 1")
+    page = await audit.page(action=None, actor_id=None, limit=10, cursor=None)
+    assert [entry.details for entry in page.entries] == [{"bytes": 3}, {"unreadable": "no json"}]
