@@ -60,6 +60,9 @@ class Erasing:
 
     async def _empty(self, user_id: str) -> None:
         jobs = 0
+        # Those whose rows a server has deleted that ended before it came to their recordings.
+        for row in await self._database.rows("SELECT job_id FROM deletions WHERE owner_id = $1", user_id):
+            await self._receiving.discard(row["job_id"])
         while ids := await self._jobs.delete_some(user_id, AT_ONCE):
             jobs += len(ids)
             for job_id in ids:

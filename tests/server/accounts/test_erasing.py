@@ -92,6 +92,18 @@ async def test_what_a_server_left_half_erased_is_gone_on_with(
     assert not list(settings.recordings.rglob(job_id))
 
 
+async def test_recordings_whose_rows_were_deleted_before_a_server_ended_go_too(
+    services: Services, make_user: MakeUser, admin: Any, database: Database, settings: ServerSettings
+) -> None:
+    ada = await make_user()
+    job_id = await submitted(services, ada.person)
+    await database.transaction(lambda transaction: erasing._close(transaction, ada.person.id))
+    assert await services.jobs.delete_some(ada.person.id, 50) == [job_id]
+    assert list(settings.recordings.rglob(job_id))
+    await services.erasing.go_on()
+    assert not list(settings.recordings.rglob(job_id))
+
+
 async def test_a_caller_who_leaves_does_not_stop_it(
     services: Services, make_user: MakeUser, admin: Any, database: Database
 ) -> None:
