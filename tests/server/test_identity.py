@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol as Client
+from werkzeug.datastructures import Headers
 
 from projectw_server.api.context import Services
 from projectw_server.api.identity import EXTENSION
@@ -68,6 +69,11 @@ async def test_any_other_way_to_send_a_token_is_none(client: Client, user: Any, 
     answer = await client.get("/api/users/me", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_two_tokens_in_one_request_are_none(client: Client, user: Any) -> None:
+    headers = Headers([("Authorization", f"Bearer {user.tokens.access_token}")] * 2)
+    assert (await client.get("/api/users/me", headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize("token", ["nope", "pwr_nope", "a.b.c", "ä", ""])

@@ -227,7 +227,12 @@ def test_a_token_without_one_of_its_claims_is_none(missing: str) -> None:
         {"exp": 2.5e9},
         {"exp": True},
         {"sid": 7},
+        {"sid": "\ud800"},
+        {"sub": "\ud800"},
         {"gen": "x"},
+        {"gen": True},
+        {"gen": -1},
+        {"gen": 10**30},
     ],
 )
 def test_a_token_that_says_something_else_is_none(changes: dict[str, Any]) -> None:

@@ -14,6 +14,9 @@ ACCESS = "projectw:access"
 REFRESH = "projectw:refresh"
 REQUIRED = ["sub", "sid", "iat", "exp", "iss", "aud"]
 
+MOST_REFRESHES = 2**31 - 1
+"""As many as the database can count."""
+
 MOST_AHEAD_SECONDS = 60.0
 """How far ahead the clock of another server may be that has issued a token."""
 
@@ -73,7 +76,9 @@ class Signer:
 
 def _claims(payload: dict[str, Any]) -> Claims | None:
     session, generation = payload["sid"], payload.get("gen", 0)
-    if not isinstance(session, str) or not isinstance(generation, int):
+    if not (isinstance(session, str) and session.isascii() and payload["sub"].isascii()):
+        return None  # an id of ours is; of a lone surrogate no database can be asked
+    if type(generation) is not int or not 0 <= generation <= MOST_REFRESHES:
         return None
     return Claims(payload["sub"], session, generation)
 

@@ -72,7 +72,10 @@ def _claims(auth_id: str) -> Claims:
 
 def bearer_token() -> str | None:
     """Return what the request brings after ``Authorization: Bearer`` (RFC 6750, 2.1), None when it brings none."""
-    scheme, gap, token = request.headers.get("Authorization", "").partition(" ")
+    given = request.headers.getlist("Authorization")
+    if len(given) != 1:
+        return None  # of two, a proxy and we might each believe another
+    scheme, gap, token = given[0].partition(" ")
     return token.strip() if gap and scheme.lower() == "bearer" else None
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from projectw_shared.config.mistakes import ConfigError, Mistake
 
+MAX_CHARACTERS = 64 * 1024
+
 
 class ReadableByOthers(UserWarning):
     """A file with a secret can be read by other users of this machine."""
@@ -24,8 +26,12 @@ def read_secret(value: str | None, file: Path | None, *, name: str) -> str | Non
         raise ConfigError([Mistake(name, None, f"is set, and {name}_file too; keep one of them")])
     setting = f"{name}_file"
     try:
-        secret = file.read_text("utf-8").rstrip("\r\n")
         mode = file.stat().st_mode
+        # Bounded: a device has no end.
+        with file.open(encoding="utf-8") as opened:
+            secret = opened.read(MAX_CHARACTERS + 1).rstrip("\r\n")
+        if len(secret) > MAX_CHARACTERS:
+            raise ConfigError([Mistake(setting, None, f"{file} is too long for a secret")])
     except OSError as error:
         raise ConfigError([Mistake(setting, None, f"{file} cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
