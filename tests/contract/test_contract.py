@@ -7,8 +7,8 @@ import pytest
 
 from tests.contract.exploring import Exploration
 
-EXAMPLES = 2
-SECONDS = 20.0
+EXAMPLES = 1
+SECONDS = 8.0
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ HONEST: Final = {
 }
 
 
-SHARE: Final = 9
+SHARE: Final = 15
 """Of the texts a screen or a command meets one in so many, each others: all of them together, and in minutes."""
 
 EVERY: Final = bool(os.environ.get("PROJECTW_EVERY_TEXT"))

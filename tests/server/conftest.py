@@ -60,6 +60,18 @@ MakeUser = Callable[..., Awaitable[SignedIn]]
 MakeRunner = Callable[..., Awaitable[KnownRunner]]
 
 
+AS_COSTLY_AS_IT_IS = ("test_passwords", "test_login_flood", "test_sessions", "test_meanwhile")
+"""Where what a hash costs is the point."""
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let hashing cost a fiftieth: thousands of tests have people who sign in."""
+    if request.module.__name__.rpartition(".")[2] not in AS_COSTLY_AS_IT_IS:
+        monkeypatch.setattr("projectw_server.accounts.passwords.MEMORY_KIB", 1024)
+        monkeypatch.setattr("projectw_server.accounts.passwords.PASSES", 1)
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with all its tables."""
