@@ -64,7 +64,8 @@ def run(config: Path | None, /, **options: Any) -> Exit:
 @click.pass_obj
 def doctor(config: Path | None, as_json: bool) -> Exit:
     """Look at all that a runner needs, and say how to mend what is missing."""
-    from projectw_runner.doctor import examine, render, verdict
+    from projectw_runner.doctor import examine
+    from projectw_shared.findings import render, verdict
 
     settings = _load(config).settings
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -21,6 +20,7 @@ from projectw_shared import __version__, routes
 from projectw_shared.config import ConfigError
 from projectw_shared.errors import Forbidden, ProjectWError, Unauthorized, Unreachable
 from projectw_shared.exits import Exit, exit_code
+from projectw_shared.findings import Finding, fail, ok, warn
 from projectw_shared.http import Api
 from projectw_shared.messages import About
 from projectw_shared.text import safe
@@ -29,31 +29,6 @@ GIB = 1024**3
 LOW_SPACE_BYTES = 5 * GIB
 CLOCK_TOLERANCE_SECONDS = 30.0
 NO_JOB = "00000000-0000-7000-8000-000000000000"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. ``remedy`` says what to do when it is not ``ok``."""
-
-    check: str
-    status: Literal["ok", "warn", "fail"]
-    message: str
-    remedy: str = ""
-    exit: Exit = Exit.DONE
-
-
-def ok(check: str, message: str) -> Finding:
-    """Return a finding that needs nothing done."""
-    return Finding(check, "ok", message)
-
-
-def warn(check: str, message: str, remedy: str) -> Finding:
-    """Return a finding with which the runner works, but not as well as it could."""
-    return Finding(check, "warn", message, remedy)
-
-
-def fail(check: str, message: str, remedy: str, code: Exit = Exit.FAILED) -> Finding:
-    """Return a finding with which the runner does not work."""
-    return Finding(check, "fail", message, remedy, code)
 
 
 async def examine(settings: RunnerSettings, token: str | None) -> AsyncIterator[Finding]:
@@ -70,14 +45,6 @@ async def examine(settings: RunnerSettings, token: str | None) -> AsyncIterator[
 def _all(findings: Iterator[Finding]) -> list[Finding]:
     """Run a check to its end, in the thread that calls."""
     return list(findings)
-
-
-def verdict(findings: list[Finding]) -> Exit:
-    """Return the code to leave with: that of the failures if they agree, else 1; 0 without any."""
-    codes = {finding.exit for finding in findings if finding.status == "fail"}
-    if not codes:
-        return Exit.DONE
-    return codes.pop() if len(codes) == 1 else Exit.FAILED
 
 
 def _device(settings: RunnerSettings) -> Iterator[Finding]:
@@ -255,11 +222,3 @@ def _write(path: Path) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def render(finding: Finding) -> str:
-    """Return a finding in a line or two, for people."""
-    lines = [f"{finding.status:<5} {finding.check:<12} {safe(finding.message)}"]
-    if finding.status != "ok":
-        lines.append(f"{'':<18} → {safe(finding.remedy)}")
-    return "\n".join(lines)
