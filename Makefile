@@ -7,8 +7,8 @@ STAMP := $(VENV)/.setup
 PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do \
 	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; \
 	done)
-# Whole files to a worker, so that what a file's tests share is made once.
-PYTEST_FLAGS ?= -n 2 --dist loadfile
+# Whole files to a worker, so that what a file's tests share is made once; three, for two cores wait a third of the time.
+PYTEST_FLAGS ?= -n 3 --dist loadfile
 NAME ?=
 
 .DEFAULT_GOAL := help

@@ -13,12 +13,12 @@ from projectw_runner.cli import commands as runner_commands
 from projectw_server.cli import group as server_commands
 from tests.hostile.programs import Step, assert_all_harmless, filled, leaves, run_all
 from tests.hostile.pseudo_terminal import ROOT
-from tests.hostile.strings import EVIL, NOT_IN_JSON
+from tests.hostile.strings import EVIL, NOT_IN_JSON, chosen
 from tests.hostile.test_commands import file_name
 
 pytestmark = pytest.mark.timeout(300)
 
-TEXTS: Final = {**EVIL, **NOT_IN_JSON}
+TEXTS: Final = chosen({**EVIL, **NOT_IN_JSON}, 0)
 
 SERVER: Final[dict[str, list[list[str]]]] = {
     "serve": [
