@@ -8,11 +8,8 @@ import structlog
 
 from projectw_shared import routes
 from projectw_shared.http import Exchange
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import harmless_event
 from projectw_shared.tracebacks import told, without_values
-
-LONGEST_VALUE = 4000
-"""Characters of a single value in a line."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -61,13 +58,7 @@ def _rendering(form: str) -> list[structlog.typing.Processor]:
 
 def _harmless(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Make names and texts from elsewhere safe for a terminal; a traceback keeps its lines."""
-    return {safe(key): _harmless_value(key, value) for key, value in event.items()}
-
-
-def _harmless_value(key: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value  # a number, or what is shown by its repr, which escapes
-    return safe(value, keep_newlines=True) if key == "exception" else safe(shorten(value, LONGEST_VALUE))
+    return harmless_event(event)
 
 
 class _FromLibraries(logging.Handler):

@@ -9,7 +9,8 @@ from typing import Any
 from quart import Quart
 
 from projectw_server.accounts.api_tokens import ApiTokens
-from projectw_server.accounts.audit import HEAD_FILE, SEALED_EVERY, Audit, Reading
+from projectw_server.accounts.audit import Reading
+from projectw_server.accounts.chain import HEAD_FILE, SEALED_EVERY, Audit
 from projectw_server.accounts.changes import Changes
 from projectw_server.accounts.confirming import PENDING_EVERY, Confirming
 from projectw_server.accounts.domains import check_domains

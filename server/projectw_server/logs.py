@@ -8,7 +8,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import ExcInfo, Processor
 
-from projectw_shared.text import safe, shorten
+from projectw_shared.text import harmless_event
 from projectw_shared.tracebacks import told, without_values
 
 LIBRARIES = ("uvicorn.error", "quart.app", "tortoise", "aiosqlite", "asyncio")
@@ -16,9 +16,6 @@ LIBRARIES = ("uvicorn.error", "quart.app", "tortoise", "aiosqlite", "asyncio")
 
 OURS = ("projectw", "projectw_server")
 """Our own loggers. Of everyone else only warnings are heard: below, libraries tell statements with their values."""
-
-LONGEST_VALUE = 4000
-"""Characters of a single value in a line."""
 
 
 def set_up(level: Literal["debug", "info", "warning", "error"], format: Literal["text", "json"]) -> None:
@@ -70,13 +67,7 @@ def set_up(level: Literal["debug", "info", "warning", "error"], format: Literal[
 
 def harmless(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace in every name and text what a terminal would act on; a traceback keeps its lines."""
-    return {safe(key): _harmless_value(key, value) for key, value in event.items()}
-
-
-def _harmless_value(key: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value  # a number, or what is shown by its repr, which escapes
-    return safe(value, keep_newlines=True) if key == "exception" else safe(shorten(value, LONGEST_VALUE))
+    return harmless_event(event)
 
 
 def _traceback(exc_info: ExcInfo) -> str:

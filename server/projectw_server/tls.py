@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from projectw_server.settings import ServerSettings
+from projectw_server.storage.files import Stamp, stamp
 from projectw_shared.config import ConfigError, Mistake
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -48,8 +49,8 @@ class Certificate:
         else:
             _log.info("the certificate was renewed")
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
-        return [_stamp(file) for file in (self._certificate, self._key)]
+    def _look(self) -> list[Stamp | None]:
+        return [stamp(file) for file in (self._certificate, self._key)]
 
     def _load(self) -> ssl.SSLContext:
         _check(self._certificate, "server.tls_certificate_file", b"CERTIFICATE-----")
@@ -99,11 +100,3 @@ def _mistake(error: ssl.SSLError, certificate: Path, key: Path) -> Mistake:
 def _no_passphrase() -> str:
     # Otherwise OpenSSL asks for it on the terminal.
     raise ValueError("a passphrase is needed")
-
-
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

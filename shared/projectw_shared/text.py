@@ -6,11 +6,16 @@ move the cursor, recolour the screen, set the clipboard, reorder what is read, o
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 STAND_IN = "\N{REPLACEMENT CHARACTER}"
 """What every dangerous character becomes: visible, one cell wide, and drawn by every terminal."""
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+
+LONGEST_VALUE = 4000
+"""Characters of a single value in a line of a log."""
 
 # Written as escapes, since a reader cannot see these characters.
 _DANGEROUS = re.compile(
@@ -140,3 +145,14 @@ def shorten(text: str, width: int) -> str:
     head = (width - 1) // 2
     tail = width - 1 - head
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def harmless_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event of a log with harmless names and texts, none of them without end; a traceback keeps its lines."""
+    return {safe(key): _harmless_value(key, value) for key, value in event.items()}
+
+
+def _harmless_value(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # a number, or what is shown by its repr, which escapes
+    return safe(value, keep_newlines=True) if key == "exception" else safe(shorten(value, LONGEST_VALUE))

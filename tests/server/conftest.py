@@ -129,6 +129,15 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Serve
 
 
 @pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration file, for the operator's commands."""
+    monkeypatch.setattr("projectw_server.logs.set_up", lambda *_: None)
+    file = tmp_path / "config.yaml"
+    file.write_text(f"server:\n  data_dir: {tmp_path / 'home'}\n  port: 0\n  min_free_bytes: 0\n")
+    return file
+
+
+@pytest.fixture
 async def database(settings: ServerSettings) -> AsyncIterator[Database]:
     async with open_database(settings.database) as database:
         yield database

@@ -21,14 +21,13 @@ from projectw_server.api.context import Services
 from projectw_server.api.doors import Door
 from projectw_server.app import DOORS
 from projectw_server.db import Database
-from projectw_server.jobs.service import Recording
 from projectw_server.settings import ServerSettings
 from projectw_shared.accounts import NewToken
 from projectw_shared.ids import new_id
-from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Assignment, Heartbeat, Registration
 
 from .conftest import PASSWORD, MakeUser
+from .making import submitted
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 
@@ -241,17 +240,6 @@ async def world(
         "UPDATE users SET unconfirmed_email = email, email = id WHERE id = $1", newcomer.person.id
     )
     return World(owner.person, job_id, claims.session_id, spare.id, reply.job, registered.session, good, bad)
-
-
-async def submitted(services: Services, person: Person) -> str:
-    """Return the id of a job of ``person`` whose recording lies in storage."""
-
-    async def sound() -> Any:
-        yield b"RIFF" + (2036).to_bytes(4, "little") + b"WAVEfmt " + bytes(2032)
-
-    received = await services.receiving.receive(sound(), declared=None, file_name="talk.wav")
-    recording = Recording(received.id, "talk.wav", received.media_type, received.bytes, received.sha256)
-    return (await services.jobs.submit(person, recording, JobSettings())).id
 
 
 async def code_of(client: Client, route: str, headers: Headers, world: World) -> tuple[int, str]:

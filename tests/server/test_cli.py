@@ -19,19 +19,9 @@ import pytest
 
 from projectw_server.cli import run
 
+from .operating import ours
+
 PASSWORD = "correct horse"
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("projectw_server.logs.set_up", lambda *_: None)
-    file = tmp_path / "config.yaml"
-    file.write_text(f"server:\n  data_dir: {tmp_path / 'home'}\n  port: 0\n")
-    return file
-
-
-def ours(config: Path, *arguments: str) -> list[str]:
-    return ["--config", str(config), *arguments]
 
 
 def say(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:

@@ -17,9 +17,9 @@ from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
 
-from .accounts.test_admin_doors import finished
 from .conftest import PASSWORD
 from .live import Live, until
+from .making import finished
 
 
 @pytest.fixture

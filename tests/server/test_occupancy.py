@@ -6,9 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from projectw_server.api.occupancy import Occupancy, source_of
+from projectw_server.api.occupancy import Occupancy
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
+from projectw_server.sources import source_of
 
 from .live import Live, serving
 

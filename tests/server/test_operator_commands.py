@@ -14,17 +14,7 @@ from projectw_server.db import open_database
 from projectw_server.uploads.sweeping import GRACE_SECONDS
 from projectw_shared.ids import new_id
 
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("projectw_server.logs.set_up", lambda *_: None)
-    file = tmp_path / "config.yaml"
-    file.write_text(f"server:\n  data_dir: {tmp_path / 'home'}\n  min_free_bytes: 0\n")
-    return file
-
-
-def ours(config: Path, *arguments: str) -> list[str]:
-    return ["--config", str(config), *arguments]
+from .operating import ours
 
 
 def changed(config: Path, sql: str, *values: object) -> None:

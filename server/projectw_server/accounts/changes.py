@@ -11,10 +11,10 @@ from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.sessions import check_signed_in, end_sessions
 from projectw_server.accounts.strength import Strength
-from projectw_server.accounts.users import normalised
+from projectw_server.accounts.users import ONLY_ADMIN, lock_user, normalised
 from projectw_server.db import Database, Row, Transaction
 from projectw_shared.accounts import UserChange
-from projectw_shared.errors import Conflict, NotFound
+from projectw_shared.errors import Conflict
 from projectw_shared.jobs import JobSettings
 
 
@@ -93,21 +93,12 @@ class Changes:
             hashed = await self._passwords.hash(change.new_password)
 
         async def work(transaction: Transaction) -> None:
-            # All admins' rows are locked, so that two of them cannot at once take the right from each other.
-            admins = await transaction.rows(
-                "SELECT id FROM users WHERE is_admin AND NOT disabled AND email <> id ORDER BY id FOR UPDATE"
-            )
-            row = await transaction.row(
-                "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR UPDATE", user_id
-            )
-            if row is None:
-                raise NotFound("There is no such user")
+            row, is_only_admin = await lock_user(transaction, user_id)
             if change.is_admin is True and row["email"] == row["id"]:
                 # Who signed up with the address need not be whom the admin means, and may vanish.
                 raise Conflict("This account has not confirmed its address; until then it can be no admin")
-            loses = change.disabled is True or change.is_admin is False
-            if loses and [each["id"] for each in admins] == [user_id]:
-                raise Conflict("This is the only admin; make another one first")
+            if is_only_admin and (change.disabled is True or change.is_admin is False):
+                raise Conflict(ONLY_ADMIN)
             await self._apply(transaction, row, change, hashed)
 
         await self._database.transaction(work)

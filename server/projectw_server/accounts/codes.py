@@ -1,7 +1,8 @@
 """Codes that are sent by mail: random, easy to paste and possible to type, and known afterwards by their hash alone."""
 
-import hashlib
 import secrets
+
+from projectw_server.accounts import secret_tokens
 
 PREFIX = "pwm_"
 """Lets scanners for secrets know one."""
@@ -31,8 +32,7 @@ def digest(code: str) -> str:
 
     What is no code at all has a hash too, which no code has.
     """
-    # Not a password: 140 random bits cannot be guessed, so a fast hash is enough.
-    return hashlib.sha256(_canonical(code).encode("utf-8", "surrogatepass")).hexdigest()
+    return secret_tokens.digest(_canonical(code))
 
 
 def _canonical(code: str) -> str:

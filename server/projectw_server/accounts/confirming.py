@@ -20,10 +20,11 @@ from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.sessions import end_sessions
 from projectw_server.accounts.strength import Strength
-from projectw_server.accounts.throttle import is_everybody, origin_of
 from projectw_server.accounts.users import normalised
 from projectw_server.db import Database, Duplicate, Row, Transaction
 from projectw_server.settings import ServerSettings
+from projectw_server.sources import source_of
+from projectw_shared.addresses import is_loopback
 from projectw_shared.errors import Conflict, NotOpen, TooManyRequests, WrongToken
 from projectw_shared.ids import new_id
 
@@ -39,6 +40,13 @@ WISHES_AN_HOUR = 60
 
 CHANGES_AN_HOUR = 5
 """New addresses that a person may ask a code for: each is a mail to somebody."""
+
+_TAKE = """
+    UPDATE users SET email = $1, unconfirmed_email = NULL
+    WHERE id = $2 AND unconfirmed_email = $1 AND erased_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email = $1)
+"""
+"""Lets an account have the address that it waits to confirm, unless another has it."""
 
 _PRESS_OUT = f"""
     DELETE FROM users WHERE email = id AND unconfirmed_email = $1
@@ -110,12 +118,7 @@ class Confirming:
             raise Conflict("There is no address that waits to be confirmed")
         _spend(self._changes, person.id)
         purpose = Purpose.NEW_ADDRESS if person.confirmed else Purpose.CONFIRM
-        email = person.unconfirmed_email
-
-        async def work(transaction: Transaction) -> None:
-            await post(transaction, purpose, email, person.id)
-
-        await self._database.transaction(work)
+        await post(self._database, purpose, person.unconfirmed_email, person.id)
 
     def check_change(self, person: Person, new_email: str) -> None:
         """See that ``person`` may ask for a code for another address.
@@ -130,11 +133,7 @@ class Confirming:
         """Have a code sent with which the password can be set, if there is an account; alike for every address."""
         email = normalised(email)
         _spend_here(self._resets)
-
-        async def work(transaction: Transaction) -> None:
-            await post(transaction, Purpose.RESET, email)
-
-        await self._database.transaction(work)
+        await post(self._database, Purpose.RESET, email)
 
     async def activate(self, code: str, session_id: str | None = None) -> None:
         """Confirm the address that ``code`` was sent to. Raises WrongToken, whatever is wrong.
@@ -223,27 +222,14 @@ class Confirming:
         )
 
     async def _confirm(self, transaction: Transaction, user_id: str, email: str) -> bool:
-        found = await transaction.row(
-            "UPDATE users SET email = $1, unconfirmed_email = NULL"
-            " WHERE id = $2 AND email = id AND unconfirmed_email = $1 AND erased_at IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email = $1) RETURNING id",
-            email,
-            user_id,
-        )
-        if found is None:
+        if await transaction.row(f"{_TAKE} AND email = id RETURNING id", email, user_id) is None:
             return False
         await self._settle(transaction, user_id, email)
         return True
 
     async def _swap(self, transaction: Transaction, user_id: str, email: str, session_id: str | None) -> bool:
         before = await transaction.row("SELECT email FROM users WHERE id = $1 FOR UPDATE", user_id)
-        found = await transaction.row(
-            "UPDATE users SET email = $1, unconfirmed_email = NULL"
-            " WHERE id = $2 AND email <> id AND unconfirmed_email = $1 AND erased_at IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email = $1) RETURNING id",
-            email,
-            user_id,
-        )
+        found = await transaction.row(f"{_TAKE} AND email <> id RETURNING id", email, user_id)
         if found is None or before is None:
             return False
         await end_sessions(transaction, user_id, but=session_id)
@@ -277,8 +263,8 @@ class Confirming:
 def _spend_here(budget: Budget) -> None:
     """Count a wish of the present caller's address, unless all the world may be behind that."""
     address = actor().address
-    if address is not None and not is_everybody(address):
-        _spend(budget, origin_of(address))
+    if address is not None and not is_loopback(address):
+        _spend(budget, source_of(address))
 
 
 def _spend(budget: Budget, key: str) -> None:

@@ -11,6 +11,7 @@ from projectw_server.accounts.principals import Person
 from projectw_server.accounts.throttle import Throttle
 from projectw_server.accounts.users import normalised
 from projectw_server.db import Database, Row
+from projectw_server.sources import UNKNOWN
 from projectw_shared.errors import (
     Forbidden,
     Invalid,
@@ -19,9 +20,6 @@ from projectw_shared.errors import (
     Unauthorized,
     WrongPassword,
 )
-
-UNKNOWN = "unknown"
-"""Where a try comes from that came by no connection."""
 
 _CONFIRMED = "SELECT id, password_hash, disabled FROM users WHERE email = $1 AND erased_at IS NULL"
 _PENDING = f"SELECT u.id, u.password_hash, u.disabled FROM users u WHERE {PENDING} ORDER BY u.id DESC LIMIT 1"  # noqa: S608  a constant

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from projectw_server.settings import ServerSettings
+from projectw_server.storage.files import stamp, sync_folder
 from projectw_shared.config import ConfigError, Mistake, read_secret
 
 KEY_FILE = "signing.key"
@@ -48,7 +49,7 @@ class Keys:
     def __init__(self, keys: list[Key], file: Path | None = None) -> None:
         self._keys = keys
         self._file = file
-        self._mark = None if file is None else _mark(file)
+        self._mark = None if file is None else stamp(file)
 
     @property
     def current(self) -> Key:
@@ -66,7 +67,7 @@ class Keys:
         ]
 
     def _look(self) -> None:
-        if self._file is None or (mark := _mark(self._file)) == self._mark:
+        if self._file is None or (mark := stamp(self._file)) == self._mark:
             return
         self._mark = mark
         try:
@@ -170,14 +171,6 @@ def _checked(secret: str) -> bytes:
     return key
 
 
-def _mark(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
-
-
 _WEAK = (
     f"is too weak: whoever guesses it can sign in as anyone; it has at least {MIN_KEY_BYTES} characters, "
     "made by chance, as `openssl rand -base64 48` prints them (or leave it out, and one is made and kept)"
@@ -213,7 +206,7 @@ def _write(file: Path, text: str, *, replaces: bool) -> None:
                 return
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
 
 
 def _keep_owner(draft: Path, file: Path) -> None:
@@ -221,11 +214,3 @@ def _keep_owner(draft: Path, file: Path) -> None:
     found = file.stat()
     if os.geteuid() == 0:
         os.chown(draft, found.st_uid, found.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,8 +18,9 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
+from projectw_server.sources import source_of
+from projectw_shared.addresses import is_loopback
 from projectw_shared.errors import TooManyTries
 
 HOUR = 3600.0
@@ -80,49 +81,31 @@ class Throttle:
         account = key_of(email)
         attacked = self._accounts.get(account, free=ATTACK)[0] >= ATTACK - 0.5
         free = FREE_UNDER_ATTACK if attacked else FREE_FROM_ONE_ADDRESS
-        count, elapsed = self._pairs.get(account + origin_of(origin), free=FREE_FROM_ONE_ADDRESS)
+        count, elapsed = self._pairs.get(account + source_of(origin), free=FREE_FROM_ONE_ADDRESS)
         _refuse_early(round(count) - free, elapsed)
 
     def check_origin(self, origin: str) -> None:
         """Raise TooManyTries when a try from there, for whatever account, comes too early."""
-        if not is_everybody(origin):
-            count, elapsed = self._origins.get(origin_of(origin), free=FREE_OF_AN_ADDRESS)
+        # All the world may be behind loopback: a proxy here that does not tell whose request it is.
+        if not is_loopback(origin):
+            count, elapsed = self._origins.get(source_of(origin), free=FREE_OF_AN_ADDRESS)
             _refuse_early(round(count) - FREE_OF_AN_ADDRESS, elapsed)
 
     def failed(self, email: str, origin: str) -> None:
         """Count a wrong password."""
-        account, place = key_of(email), origin_of(origin)
+        account, place = key_of(email), source_of(origin)
         self._pairs.add(account + place, free=FREE_FROM_ONE_ADDRESS)
         self._accounts.add(account, free=ATTACK)
         self._origins.add(place, free=FREE_OF_AN_ADDRESS)
 
     def succeeded(self, email: str, origin: str) -> None:
         """Forget the wrong passwords for the account from there: whoever knows the right one mistyped it."""
-        self._pairs.forget(key_of(email) + origin_of(origin))
+        self._pairs.forget(key_of(email) + source_of(origin))
 
 
 def key_of(email: str) -> str:
     """Return what stands for an address of e-mail where the address itself should not be kept."""
     return hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def origin_of(address: str) -> str:
-    """Return what counts as one address: of IPv6 the network, since whoever has one has 2^64 addresses."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, IPv6Address):
-        return str(ip.ipv4_mapped) if ip.ipv4_mapped else ip.exploded[:19]
-    return str(ip)
-
-
-def is_everybody(address: str) -> bool:
-    """Tell whether all the world may be behind ``address``: a proxy here that does not tell whose request it is."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse_early(excess: int, elapsed: float) -> None:

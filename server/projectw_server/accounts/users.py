@@ -8,7 +8,7 @@ from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Grant, Person
 from projectw_server.db import Database, Duplicate, Row, Transaction
-from projectw_shared.errors import Conflict, Invalid
+from projectw_shared.errors import Conflict, Invalid, NotFound
 from projectw_shared.ids import new_id
 from projectw_shared.text import safe, shorten
 
@@ -20,6 +20,8 @@ _WORD = r"[^@\s()<>\[\],;:\"\\]"
 _LABEL = r"[^@\s()<>\[\],;:\"\\.]+"
 _EMAIL = re.compile(rf"{_WORD}{{1,64}}@{_LABEL}(\.{_LABEL})*")
 _COLUMNS = "id, email, unconfirmed_email, is_admin, disabled, created_at"
+
+ONLY_ADMIN = "This is the only admin; make another one first"
 
 COLUMNS_OF_CALLER = "u.id, u.email, u.unconfirmed_email, u.is_admin, u.created_at"
 """What is read of the users ``u`` to know a caller; see ``caller_of``."""
@@ -81,6 +83,21 @@ def normalised(email: str) -> str:
         shown = shorten(safe(email), 60)
         raise Invalid(f"{shown!r} is no e-mail address; one looks like name@example.org")
     return address
+
+
+async def lock_user(transaction: Transaction, user_id: str) -> tuple[Row, bool]:
+    """Return an account, locked to the end of the transaction, and whether it is the only admin.
+
+    The rows of all admins are locked with it, so that two of them cannot at once take the right from each other. One
+    that has not confirmed its address is none that the others could rely on. Raises NotFound.
+    """
+    admins = await transaction.rows(
+        "SELECT id FROM users WHERE is_admin AND NOT disabled AND email <> id ORDER BY id FOR UPDATE"
+    )
+    row = await transaction.row("SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR UPDATE", user_id)
+    if row is None:
+        raise NotFound("There is no such user")
+    return row, [each["id"] for each in admins] == [user_id]
 
 
 def caller_of(

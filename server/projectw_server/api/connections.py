@@ -14,10 +14,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from projectw_server.api import heads
 from projectw_server.api.access import Receive, Scope, Send
-from projectw_server.api.occupancy import Occupancy, source_of
+from projectw_server.api.occupancy import Occupancy
 from projectw_server.api.outflow import Outflow
+from projectw_server.api.patience import Patience
 from projectw_server.api.refusing import refusal, refuse
-from projectw_server.uploads.patience import Patience
+from projectw_server.sources import source_of
 from projectw_shared.errors import BadRequest, Busy, HeadersTooLarge, ProjectWError, TooManyConnections
 
 MAX_HEAD_BYTES = 64 * 1024

@@ -6,7 +6,8 @@ from typing import cast
 from quart import current_app
 
 from projectw_server.accounts.api_tokens import ApiTokens
-from projectw_server.accounts.audit import Audit, Reading
+from projectw_server.accounts.audit import Reading
+from projectw_server.accounts.chain import Audit
 from projectw_server.accounts.changes import Changes
 from projectw_server.accounts.confirming import Confirming
 from projectw_server.accounts.mail.room import MailRoom

@@ -21,8 +21,8 @@ from projectw_server.api.access import JOB
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.identity import Who, admit
+from projectw_server.api.patience import steady
 from projectw_server.api.visits import held
-from projectw_server.uploads.patience import steady
 from projectw_shared.errors import BadRequest, Invalid, TooLarge
 from projectw_shared.ids import is_id
 from projectw_shared.routes import rule

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import structlog
 
-from projectw_server.api.occupancy import Occupancy, source_of
+from projectw_server.api.occupancy import Occupancy
+from projectw_server.sources import source_of
 
 HANDSHAKE_SECONDS = 15.0
 """How long a client may take for its handshake."""

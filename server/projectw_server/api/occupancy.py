@@ -2,17 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
 
 SHARE = 0.75
 """Of all connections, what one address may have at most."""
-
-PREFIX = 64
-"""Bits of an IPv6 address that make its network: whoever has one has all of its addresses."""
-
-UNKNOWN = "unknown"
 
 
 class Occupancy:
@@ -57,24 +52,6 @@ class Occupancy:
     def is_proxy(self, source: str) -> bool:
         """Tell whether that is a proxy in front of this server."""
         return bool(self._proxies) and _within(source, self._proxies)
-
-
-def source_of(address: str | None) -> str:
-    """Return whom a connection from ``address`` is counted for."""
-    if address is None:
-        return UNKNOWN
-    if ":" not in address:
-        return address
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return UNKNOWN
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    # Loopback's only address is not a network of somebody's.
-    return str(found) if found.is_loopback else str(ip_network((found, PREFIX), strict=False))
 
 
 def _within(source: str, networks: Sequence[Network]) -> bool:

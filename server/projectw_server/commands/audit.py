@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from projectw_server.accounts.audit import HEAD_FILE, Audit, to_entry
+from projectw_server.accounts.chain import HEAD_FILE, Audit, to_entry
 from projectw_server.commands.context import PROGRAM, print_json, settings_of, with_database
 from projectw_server.db import Database
 from projectw_shared.exits import Exit

@@ -13,7 +13,7 @@ import msgspec
 
 from projectw_server import home, logs
 from projectw_server.accounts.acting import OPERATOR, become
-from projectw_server.accounts.audit import HEAD_FILE, Audit
+from projectw_server.accounts.chain import HEAD_FILE, Audit
 from projectw_server.accounts.passwords import MAX_BYTES
 from projectw_server.db import Database, open_database
 from projectw_server.secrets import with_secrets

@@ -3,11 +3,13 @@
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
-from projectw_server.accounts.audit import HEAD_FILE, Audit
+from projectw_server.accounts.chain import HEAD_FILE, Audit
 from projectw_server.accounts.keys import signing_keys
 from projectw_server.db import Database
+from projectw_server.jobs.service import known_jobs
 from projectw_server.settings import ServerSettings
 from projectw_server.storage.folder import FolderStore
 from projectw_server.uploads.sweeping import BATCH, GRACE_SECONDS, Sweeping
@@ -75,12 +77,7 @@ async def _audit(settings: ServerSettings, database: Database) -> Finding:
 
 
 async def _recordings_without_jobs(database: Database, store: FolderStore, *, repair: bool) -> Finding:
-    async def known(ids: list[str]) -> set[str]:
-        marks = ", ".join(f"${n}" for n in range(1, len(ids) + 1))
-        rows = await database.rows(f"SELECT id FROM jobs WHERE id IN ({marks})", *ids)  # noqa: S608  marks only
-        return {row["id"] for row in rows}
-
-    sweeping = Sweeping(store, known)
+    sweeping = Sweeping(store, partial(known_jobs, database))
     if repair and (removed := await sweeping.sweep()):
         return ok("orphans", f"{removed} recordings that belonged to no job were removed")
     orphans = [each async for each in sweeping.orphans()]

@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from projectw_server.clock import moment
-from projectw_server.db import Database, Row, marks
-from projectw_server.jobs.paging import cursor_at, escaped, position_of
+from projectw_server.db import Conditions, Database, Row
+from projectw_server.jobs.paging import add_search, cursor_at, position_of
 from projectw_server.jobs.records import runner_of, settings_of
 from projectw_shared.accounts import AdminJob, AdminJobList, Owner
 from projectw_shared.jobs import JobState
@@ -27,23 +27,18 @@ class AllJobs:
         cursor: str | None,
     ) -> AdminJobList:
         """Return jobs, the newest first: those in ``states``, if any, of that owner, and named like ``text``."""
-        conditions, values = ["TRUE"], list[str]()
+        wanted = Conditions()
         if cursor is not None:
-            values.append(position_of(cursor))
-            conditions.append(f"j.id < ${len(values)}")
+            wanted.add("j.id < {}", position_of(cursor))
         if owner_id is not None:
-            values.append(owner_id)
-            conditions.append(f"j.owner_id = ${len(values)}")
-        if states:
-            conditions.append(f"j.state IN ({marks(len(states), first=len(values) + 1)})")
-            values += [state.value for state in states]
+            wanted.add("j.owner_id = {}", owner_id)
+        wanted.add_one_of("j.state", [state.value for state in states])
         if text:
-            values.append(f"%{escaped(text.lower())}%")
-            conditions.append(f"LOWER(j.file_name) LIKE ${len(values)} ESCAPE '\\'")
+            add_search(wanted, "j.file_name", text)
         rows = await self._database.rows(
             "SELECT j.*, u.email AS owner_email FROM jobs j JOIN users u ON u.id = j.owner_id"  # noqa: S608  conditions and a number of ours
-            f" WHERE {' AND '.join(conditions)} ORDER BY j.id DESC LIMIT {limit + 1}",
-            *values,
+            f" WHERE {wanted} ORDER BY j.id DESC LIMIT {limit + 1}",
+            *wanted.values,
         )
         page = rows[:limit]
         return AdminJobList(

@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from projectw_server.db import Conditions
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import is_id
 
@@ -23,6 +24,19 @@ def position_of(cursor: str) -> str:
     return id
 
 
-def escaped(text: str) -> str:
-    """Take LIKE's meaning from the characters that have one."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def containing(text: str) -> str:
+    """Return the pattern for LIKE, with a backslash as ESCAPE, that fits what contains ``text``."""
+    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literal}%"
+
+
+def add_search(conditions: Conditions, column: str, text: str) -> None:
+    """Want rows in which ``text`` stands there, in small letters or large ones.
+
+    SQLite lowers ASCII only: a name with an "Ü" is found as it is written.
+    """
+    conditions.add(
+        f"({column} LIKE {{}} ESCAPE '\\' OR LOWER({column}) LIKE {{}} ESCAPE '\\')",
+        containing(text),
+        containing(text.lower()),
+    )

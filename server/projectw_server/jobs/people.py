@@ -1,12 +1,10 @@
 """The accounts, with what each uses: to their owners, and to admins."""
 
-from typing import Any
-
 from projectw_server.accounts.principals import Person
 from projectw_server.accounts.users import caller_of
 from projectw_server.clock import moment
-from projectw_server.db import Database, Row
-from projectw_server.jobs.paging import cursor_at, escaped, position_of
+from projectw_server.db import Conditions, Database, Row
+from projectw_server.jobs.paging import containing, cursor_at, position_of
 from projectw_server.jobs.quotas import Quotas
 from projectw_shared.accounts import AdminUser, AdminUserList, User
 from projectw_shared.errors import NotFound
@@ -44,19 +42,22 @@ class People:
 
     async def page(self, *, text: str | None, limit: int, cursor: str | None) -> AdminUserList:
         """Return accounts, the newest first, whose address contains ``text``, or whose id it is."""
-        conditions, values = ["erased_at IS NULL"], list[Any]()
+        wanted = Conditions()
+        wanted.add("erased_at IS NULL")
         if cursor is not None:
-            values.append(position_of(cursor))
-            conditions.append(f"id < ${len(values)}")
+            wanted.add("id < {}", position_of(cursor))
         if text:
-            values += [f"%{escaped(text.strip().lower())}%", text.strip().lower()]
-            like, same = len(values) - 1, len(values)
-            conditions.append(
-                f"(email LIKE ${like} ESCAPE '\\' OR unconfirmed_email LIKE ${like} ESCAPE '\\' OR id = ${same})"
+            lowered = text.strip().lower()  # as addresses and ids are stored
+            like = containing(lowered)
+            wanted.add(
+                "(email LIKE {} ESCAPE '\\' OR unconfirmed_email LIKE {} ESCAPE '\\' OR id = {})",
+                like,
+                like,
+                lowered,
             )
         rows = await self._database.rows(
-            f"SELECT * FROM users WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
-            *values,
+            f"SELECT * FROM users WHERE {wanted} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
+            *wanted.values,
         )
         page = rows[:limit]
         return AdminUserList(

@@ -8,13 +8,13 @@ from msgspec.structs import astuple
 from projectw_server.accounts.audit import Action, note
 from projectw_server.accounts.principals import Person
 from projectw_server.clock import Clock
-from projectw_server.db import Database, Duplicate, Row, Statements, Transaction, marks
+from projectw_server.db import Conditions, Database, Duplicate, Row, Statements, Transaction, marks
 from projectw_server.jobs.lifecycle import Event
 from projectw_server.jobs.moves import Moves
 from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.outlook import Outlook
-from projectw_server.jobs.paging import cursor_at, escaped, position_of
+from projectw_server.jobs.paging import add_search, cursor_at, position_of
 from projectw_server.jobs.quotas import Quotas
 from projectw_server.jobs.records import settings_of, to_job
 from projectw_shared.errors import Forbidden, KeyReused, NotFound, QuotaExceeded, TooManyJobs
@@ -170,23 +170,16 @@ class Jobs:
         self, person: Person, *, states: list[JobState], text: str | None, limit: int, cursor: str | None
     ) -> JobList:
         """Return the jobs of ``person``, newest first: those in ``states``, if any, and named like ``text``."""
-        conditions, values = ["owner_id = $1"], [person.id]
+        wanted = Conditions()
+        wanted.add("owner_id = {}", person.id)
         if cursor is not None:
-            values.append(position_of(cursor))
-            conditions.append(f"id < ${len(values)}")
-        if states:
-            conditions.append(f"state IN ({marks(len(states), first=len(values) + 1)})")
-            values += [state.value for state in states]
+            wanted.add("id < {}", position_of(cursor))
+        wanted.add_one_of("state", [state.value for state in states])
         if text:
-            # SQLite lowers ASCII only: a name with an "Ü" is found as it is written.
-            values += [f"%{escaped(text)}%", f"%{escaped(text.lower())}%"]
-            conditions.append(
-                f"(file_name LIKE ${len(values) - 1} ESCAPE '\\'"
-                f" OR LOWER(file_name) LIKE ${len(values)} ESCAPE '\\')"
-            )
+            add_search(wanted, "file_name", text)
         rows = await self._database.rows(
-            f"SELECT * FROM jobs WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
-            *values,
+            f"SELECT * FROM jobs WHERE {wanted} ORDER BY id DESC LIMIT {limit + 1}",  # noqa: S608  conditions and a number of ours
+            *wanted.values,
         )
         page = rows[:limit]
         places, now = await positions(self._database, page), self._clock.now()
@@ -271,8 +264,7 @@ class Jobs:
 
     async def known(self, ids: list[str]) -> set[str]:
         """Return those of ``ids`` that are jobs."""
-        rows = await self._database.rows(f"SELECT id FROM jobs WHERE id IN ({marks(len(ids))})", *ids)  # noqa: S608  marks only
-        return {row["id"] for row in rows}
+        return await known_jobs(self._database, ids)
 
     async def counts(self) -> dict[JobState, int]:
         """Return how many jobs wait or are worked on, everyone's together; indexed, unlike those that are over."""
@@ -287,3 +279,9 @@ class Jobs:
     async def _seen(self, statements: Statements, row: Row) -> Job:
         place = (await positions(statements, [row])).get(row["id"])
         return to_job(row, self._outlook, place, self._clock.now())
+
+
+async def known_jobs(statements: Statements, ids: list[str]) -> set[str]:
+    """Return those of ``ids`` that are jobs."""
+    rows = await statements.rows(f"SELECT id FROM jobs WHERE id IN ({marks(len(ids))})", *ids)  # noqa: S608  marks only
+    return {row["id"] for row in rows}

@@ -20,6 +20,7 @@ from math import inf
 from pathlib import Path
 from typing import TypeVar
 
+from projectw_server.storage.files import sync_folder
 from projectw_server.storage.threads import settled
 from projectw_shared.errors import NotFound, StorageFull
 from projectw_shared.ids import is_id, new_id
@@ -175,9 +176,9 @@ class Writer:
         folder = self._final.parent
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         self._partial.rename(self._final)
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def _close(self) -> None:
         if self._file >= 0:
@@ -276,11 +277,3 @@ def _remove_old(path: Path, written_before: float) -> None:
     with suppress(FileNotFoundError):
         if path.stat().st_mtime < written_before:
             _remove(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -10,10 +10,11 @@ import time
 import structlog
 
 from projectw_server.accounts.audit import Action, note
+from projectw_server.accounts.users import ONLY_ADMIN, lock_user
 from projectw_server.db import Database, Transaction
 from projectw_server.jobs.service import Jobs
 from projectw_server.uploads.receiving import Receiving
-from projectw_shared.errors import Conflict, NotFound
+from projectw_shared.errors import Conflict
 
 AT_ONCE = 50
 """Jobs that are deleted in one transaction."""
@@ -74,14 +75,9 @@ class Erasing:
 
 
 async def _close(transaction: Transaction, user_id: str) -> None:
-    admins = await transaction.rows(
-        "SELECT id FROM users WHERE is_admin AND NOT disabled AND email <> id ORDER BY id FOR UPDATE"
-    )
-    row = await transaction.row("SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR UPDATE", user_id)
-    if row is None:
-        raise NotFound("There is no such user")
-    if [each["id"] for each in admins] == [user_id]:
-        raise Conflict("This is the only admin; make another one first")
+    row, is_only_admin = await lock_user(transaction, user_id)
+    if is_only_admin:
+        raise Conflict(ONLY_ADMIN)
     await transaction.rows(
         "UPDATE users SET erased_at = $1, disabled = TRUE, email = id, unconfirmed_email = NULL,"
         " password_hash = '', quota = NULL, job_defaults = NULL WHERE id = $2",

@@ -11,6 +11,7 @@ from projectw_server.db import Database
 from projectw_shared.accounts import NewToken
 
 from ..conftest import PASSWORD, MakeUser
+from ..making import SOUND
 
 NEW = "another horse took the staple"
 
@@ -103,11 +104,10 @@ async def test_defaults_are_kept_and_used_by_jobs_without_settings(
     assert answer.status_code == 200
     stored = await (await client.get("/api/users/me/defaults", headers=user.headers)).get_json()
     assert (stored["model"], stored["word_timestamps"], stored["task"]) == ("tiny.en", True, "transcribe")
-    sound = b"RIFF" + (2036).to_bytes(4, "little") + b"WAVEfmt " + bytes(2032)
     headers = user.headers | {"Content-Type": "audio/wav"}
-    plain = await (await client.post("/api/jobs?file_name=a.wav", headers=headers, data=sound)).get_json()
+    plain = await (await client.post("/api/jobs?file_name=a.wav", headers=headers, data=SOUND)).get_json()
     given = await (
-        await client.post('/api/jobs?file_name=b.wav&settings={"model":"base"}', headers=headers, data=sound)
+        await client.post('/api/jobs?file_name=b.wav&settings={"model":"base"}', headers=headers, data=SOUND)
     ).get_json()
     assert (plain["settings"]["model"], plain["settings"]["word_timestamps"]) == ("tiny.en", True)
     assert (given["settings"]["model"], given["settings"]["word_timestamps"]) == ("base", False)

@@ -8,11 +8,9 @@ from quart.typing import TestClientProtocol as Client
 from projectw_server.api.context import Services
 from projectw_server.db import Database
 from projectw_shared.accounts import NewToken
-from projectw_shared.messages import Heartbeat, HeldJob, Registration, Result
-from projectw_shared.transcripts import Segment
 
 from ..conftest import PASSWORD, MakeUser
-from ..test_access import submitted
+from ..making import SOUND, finished, submitted
 
 NEW = "another horse took the staple"
 
@@ -141,24 +139,6 @@ async def test_jobs_of_all_are_listed_without_prompt_and_text(
         assert [job["id"] for job in found["jobs"]] == ids, query
 
 
-async def finished(services: Services, person: Any, text: str, *, job: str | None = None) -> str:
-    """Return the id of a job of ``person`` with a transcript: a new one, or the one that waits."""
-    job_id = job or await submitted(services, person)
-    made = await services.runner_tokens.create("gpu")
-    runner = await services.runner_tokens.identify(made.token)
-    assert runner is not None
-    session = (
-        await services.fleet.register(runner, Registration("gpu", "1", "fake", "cpu", ["tiny"]))
-    ).session
-    reply = await services.dispatcher.heartbeat(runner, Heartbeat(session, 0.0))
-    assert reply.job is not None
-    segment = Segment(id=0, start=0.0, end=1.0, text=text)
-    held = HeldJob(job_id, reply.job.lease, 1.0, 1.0, 1.0, "en", 0, [segment])
-    await services.dispatcher.heartbeat(runner, Heartbeat(session, 0.0, held))
-    await services.dispatcher.finish(runner, job_id, Result(reply.job.lease, 1, "en", 1.0))
-    return job_id
-
-
 async def test_who_has_not_confirmed_an_address_is_made_no_admin_and_counts_as_none(
     client: Client, make_user: MakeUser, admin: Any, database: Database
 ) -> None:
@@ -174,6 +154,18 @@ async def test_who_has_not_confirmed_an_address_is_made_no_admin_and_counts_as_n
     assert (await client.patch(own, headers=admin.headers, json={"is_admin": False})).status_code == 409
     leaving = await client.delete("/api/users/me", headers=admin.headers, json={"password": PASSWORD})
     assert leaving.status_code == 409
+
+
+async def test_a_name_is_found_as_it_is_written_whatever_the_database_makes_of_its_letters(
+    client: Client, services: Services, make_user: MakeUser, admin: Any
+) -> None:
+    job_id = await submitted(services, (await make_user()).person)
+    await services.jobs._database.rows("UPDATE jobs SET file_name = $1", "ÜBUNG 100%.wav")
+    for text in ("ÜBUNG", "bung", "100%"):
+        found = await client.get("/api/admin/jobs", headers=admin.headers, query_string={"q": text})
+        assert [job["id"] for job in (await found.get_json())["jobs"]] == [job_id], text
+    nothing = await client.get("/api/admin/jobs", headers=admin.headers, query_string={"q": "1_0"})
+    assert (await nothing.get_json())["jobs"] == []
 
 
 async def test_reading_somebody_elses_takes_the_operators_leave_a_reason_and_is_told(
@@ -222,12 +214,11 @@ async def test_settings_of_a_quota_hold_for_all_and_one_of_its_own_for_one(
     client: Client, services: Services, make_user: MakeUser, admin: Any
 ) -> None:
     ada = await make_user()
-    sound = b"RIFF" + (2036).to_bytes(4, "little") + b"WAVEfmt " + bytes(2032)
     url = f"/api/admin/users/{ada.person.id}"
 
     async def submit() -> tuple[int, str]:
         headers = ada.headers | {"Content-Type": "audio/wav"}
-        answer = await client.post("/api/jobs?file_name=a.wav", headers=headers, data=sound)
+        answer = await client.post("/api/jobs?file_name=a.wav", headers=headers, data=SOUND)
         document = await answer.get_json()
         return answer.status_code, document.get("code", "")
 
@@ -237,7 +228,7 @@ async def test_settings_of_a_quota_hold_for_all_and_one_of_its_own_for_one(
     await allow(jobs=1)
     assert await submit() == (201, "")
     assert await submit() == (429, "too-many-jobs")
-    await allow(bytes=2 * len(sound))
+    await allow(bytes=2 * len(SOUND))
     assert await submit() == (201, "")
     assert await submit() == (403, "quota-exceeded")
     await allow(audio_seconds=10)
@@ -247,7 +238,7 @@ async def test_settings_of_a_quota_hold_for_all_and_one_of_its_own_for_one(
     )
     assert await submit() == (201, "")
     me = await (await client.get("/api/users/me", headers=ada.headers)).get_json()
-    assert me["usage"] == {"audio_seconds": 0.0, "bytes": 4 * len(sound), "jobs": 4}
+    assert me["usage"] == {"audio_seconds": 0.0, "bytes": 4 * len(SOUND), "jobs": 4}
     assert me["quota"]["audio_seconds"] == 10
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from projectw_server.accounts.acting import Actor, acting
-from projectw_server.accounts.audit import BEGINNING, HEAD_FILE, Action, Audit, Reading, note
+from projectw_server.accounts.audit import Action, Reading, note
+from projectw_server.accounts.chain import BEGINNING, HEAD_FILE, Audit
 from projectw_server.db import Database, Transaction
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import new_id

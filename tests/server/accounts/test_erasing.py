@@ -16,8 +16,7 @@ from projectw_shared.accounts import NewToken
 from projectw_shared.errors import Conflict
 
 from ..conftest import PASSWORD, MakeUser
-from ..test_access import submitted
-from .test_admin_doors import finished
+from ..making import finished, submitted
 
 MARKER = "xqz-the-marker-of-somebody"
 

@@ -16,19 +16,9 @@ from projectw_server.cli import run
 from projectw_server.db import Row, open_database
 from projectw_server.settings import ServerSettings
 
+from ..operating import ours
+
 ADA, PASSWORD = "ada@example.org", "violin-tangerine-moth-38"
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("projectw_server.logs.set_up", lambda *_: None)
-    file = tmp_path / "config.yaml"
-    file.write_text(f"server:\n  data_dir: {tmp_path / 'home'}\n")
-    return file
-
-
-def ours(config: Path, *arguments: str) -> list[str]:
-    return ["--config", str(config), *arguments]
 
 
 def add(config: Path, monkeypatch: pytest.MonkeyPatch, password: str, email: str = ADA) -> int:
@@ -113,9 +103,7 @@ def test_a_server_with_wrong_mail_settings_does_not_start(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with config.open("a") as file:
-        file.write(
-            "  port: 0\n  smtp_host: mail.example.org\n  smtp_security: plain\n  mail_from: a@example.org\n"
-        )
+        file.write("  smtp_host: mail.example.org\n  smtp_security: plain\n  mail_from: a@example.org\n")
     assert run(ours(config, "serve")) == 78
     assert "server.smtp_security" in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ from projectw_server.accounts.throttle import (
     HOUR,
     LONGEST_WAIT,
     Throttle,
-    origin_of,
 )
+from projectw_server.sources import source_of
 from projectw_shared.errors import TooManyTries
 
 ADA, BOB, HERE, THERE = "ada@example.org", "bob@example.org", "192.0.2.1", "198.51.100.7"
@@ -149,7 +149,7 @@ def test_whoever_has_an_ipv6_network_has_one_address_of_it(gate: Gate) -> None:
 
 
 def test_an_ipv4_address_is_the_same_in_ipv6(gate: Gate) -> None:
-    assert origin_of("::ffff:192.0.2.1") == origin_of("192.0.2.1")
+    assert source_of("::ffff:192.0.2.1") == source_of("192.0.2.1")
 
 
 def test_memory_is_bounded() -> None:

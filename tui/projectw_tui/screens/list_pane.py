@@ -1,5 +1,6 @@
 """A tab with a list: searched at the server, read page by page, with all that is known of one record below."""
 
+from abc import abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -43,21 +44,21 @@ class ListPane(Pane, Generic[R]):
         self._pages = 1
         self.set_class(True, "-empty")
 
+    @abstractmethod
     async def fetch(self, words: str, limit: int, cursor: str | None) -> tuple[list[R], str | None]:
         """Return a page of records, and where the next one begins."""
-        raise NotImplementedError
 
+    @abstractmethod
     def key_of(self, record: R) -> str:
         """Return what names a record."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cells(self, record: R) -> tuple[Cell, ...]:
         """Return a cell for each column."""
-        raise NotImplementedError
 
+    @abstractmethod
     def detail(self, record: R) -> list[str]:
         """Return what is told of the record under the cursor, in a few lines; foreign text cannot add to them."""
-        raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         """Lay out search, list and detail."""

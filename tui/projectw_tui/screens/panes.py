@@ -1,6 +1,7 @@
 """Screens of several tabs, and what a tab has in common with the others: reading, refreshing, doing."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar
@@ -41,13 +42,13 @@ class Pane(Vertical):
         self._reading = asyncio.Lock()
         self._doing = False
 
+    @abstractmethod
     async def read(self) -> None:
         """Ask the server for what there is, and show it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self) -> None:
         """Give the focus to where one begins."""
-        raise NotImplementedError
 
     def on_mount(self) -> None:
         """Keep what is looked at fresh."""
@@ -134,9 +135,9 @@ class TabbedScreen(WorkingScreen[None]):
         self.client = client
         self._person = person
 
+    @abstractmethod
     def panes(self) -> list[Pane]:
         """Return the tabs, in their order."""
-        raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         """Lay out the tabs, and what happens below them."""
@@ -159,7 +160,9 @@ class TabbedScreen(WorkingScreen[None]):
     @property
     def open_pane(self) -> Pane:
         """The tab that is open."""
-        return self.query_one(f"#{self.query_one(ContentSwitcher).current}", Pane)
+        found = self.query_one(f"#{self.query_one(ContentSwitcher).current}")
+        assert isinstance(found, Pane), "the tabs hold nothing else"
+        return found
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Follow the mouse."""

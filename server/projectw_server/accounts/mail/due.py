@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from projectw_server.accounts.mail.purposes import CODE_SECONDS, is_worth_seconds
 from projectw_server.accounts.outbox import Purpose
-from projectw_server.db import Database, Transaction
-from projectw_server.db.backends import marks
+from projectw_server.db import Database, Transaction, marks
 
 WAITS = (60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0)
 """Seconds from one try to send a mail to the next; the last stands for all that follow."""

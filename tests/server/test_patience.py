@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from projectw_server.uploads.patience import Patience, steady
+from projectw_server.api.patience import Patience, steady
 from projectw_shared.errors import TooSlow
 
 SECONDS, RATE = 30.0, 1000.0
