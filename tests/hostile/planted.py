@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.leftovers import contents
+
 WORDS: Final = ("text", "file name", "prompt")
 """What people entrust to the service: kept in the database, and told to no log."""
 
@@ -41,17 +43,13 @@ class Planted:
 
     def found_in(self, folder: Path) -> list[str]:
         """Return where something was found that should not be there, by name of the secret and of the file."""
-        found = []
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                content = path.read_bytes()
-                found += [
-                    f"{secret.name} in {path.relative_to(folder)}: …{_around(content, trace.encode())}…"
-                    for secret in self.secrets
-                    for trace in secret.traces()
-                    if trace.encode() in content and path.name not in secret.kept_in
-                ]
-        return found
+        return [
+            f"{secret.name} in {path.relative_to(folder)}: …{_around(content, trace.encode())}…"
+            for path, content in contents(folder)
+            for secret in self.secrets
+            for trace in secret.traces()
+            if trace.encode() in content and path.name not in secret.kept_in
+        ]
 
 
 def _around(content: bytes, trace: bytes) -> str:

@@ -5,25 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.world import SLOW, Refused, World, write_sound
+from tests.leftovers import paths_with
 
 pytestmark = pytest.mark.journey
 
 MARKER = "qzx-somebody-who-was-here"
 
 WITHIN_SECONDS = 60.0
-
-
-def found_in(folder: Path, texts: tuple[bytes, ...]) -> list[Path]:
-    """Return the files under ``folder`` in whose name or content one of ``texts`` stands."""
-    found = []
-    for path in folder.rglob("*"):
-        try:
-            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        except FileNotFoundError:
-            continue  # a file of the moment
-        if any(text in content or text.decode("ascii", "replace") in path.name for text in texts):
-            found.append(path)
-    return found
 
 
 def test_nothing_of_a_deleted_account_is_left_on_the_server_and_on_its_runner(
@@ -41,7 +29,7 @@ def test_nothing_of_a_deleted_account_is_left_on_the_server_and_on_its_runner(
     searched = (MARKER.encode(), mark)
 
     def places() -> list[Path]:
-        return [path for part in ("data", "first") for path in found_in(programs / part, searched)]
+        return [path for part in ("data", "first") for path in paths_with(programs / part, *searched)]
 
     assert any(path.is_relative_to(programs / "data") for path in places())
     assert any(path.is_relative_to(programs / "first") for path in places()), "the runner holds it"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from projectw_runner.engines.fake import SENTENCES
+from tests.leftovers import paths_with
 
 from .fake_server import TOKEN, FakeJob, FakeServer
 
@@ -82,18 +83,12 @@ async def start(server: FakeServer, tmp_path: Path) -> AsyncIterator[Start]:
         await program.wait()
 
 
-def found(home: Path, *words: bytes) -> list[Path]:
-    """Return the files below ``home`` in which any of the words stands."""
-    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [path for path in files if any(word in path.read_bytes() for word in words)]
-
-
 TRANSCRIPT = tuple(sentence.encode() for sentence in SENTENCES)
 
 
 async def until_gone(home: Path) -> None:
     async with asyncio.timeout(30):
-        while found(home, MARKER, *TRANSCRIPT):
+        while paths_with(home, MARKER, *TRANSCRIPT):
             await asyncio.sleep(0.05)
 
 
@@ -103,7 +98,7 @@ async def test_while_at_work_the_recording_is_for_its_user_alone_and_afterwards_
     job = await server.submit(FakeJob(audio=audio))
     program = await start(speed=20)
     await server.until(lambda: len(job.segments) >= 2)
-    (held,) = found(tmp_path / "home", MARKER)
+    (held,) = paths_with(tmp_path / "home", MARKER)
     assert stat.S_IMODE(held.stat().st_mode) == 0o600
     for folder in (held.parent, held.parent.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -111,7 +106,7 @@ async def test_while_at_work_the_recording_is_for_its_user_alone_and_afterwards_
     await until_gone(tmp_path / "home")
     program.send_signal(signal.SIGTERM)
     assert await program.wait() == 0
-    assert not found(tmp_path / "home", MARKER, *TRANSCRIPT)
+    assert not paths_with(tmp_path / "home", MARKER, *TRANSCRIPT)
 
 
 @pytest.mark.parametrize("killed_after", [1, 5])
@@ -124,7 +119,7 @@ async def test_what_a_killed_runner_left_is_gone_after_the_next_start(
     await server.until(lambda: len(job.segments) >= killed_after)
     program.kill()
     await program.wait()
-    assert found(home, MARKER)
+    assert paths_with(home, MARKER)
     server.jobs.clear()  # deleted meanwhile: nobody asks for it again
     await start()
     await until_gone(home)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +13,12 @@ from projectw_server.settings import ServerSettings
 from projectw_server.uploads import erasing
 from projectw_shared.accounts import NewToken
 from projectw_shared.errors import Conflict
+from tests.leftovers import paths_with
 
 from ..conftest import PASSWORD, MakeUser
 from ..making import finished, submitted
 
 MARKER = "xqz-the-marker-of-somebody"
-
-
-def found_in(folder: Path, text: str) -> list[str]:
-    """Return the files under ``folder`` in whose name or content ``text`` stands."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [str(path) for path in files if text in str(path) or text.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -48,10 +42,10 @@ async def test_nothing_of_an_erased_account_is_left_in_the_database_its_log_and_
     blob.write_bytes(MARKER.encode() * 100)
     change = {"password": PASSWORD, "new_email": f"{MARKER}@example.net"}
     assert (await client.post("/api/users/me/email", headers=one.headers, json=change)).status_code == 204
-    assert len(found_in(settings.home, MARKER)) >= 2
+    assert len(paths_with(settings.home, MARKER.encode())) >= 2
     answer = await client.delete("/api/users/me", headers=one.headers, json={"password": PASSWORD})
     assert answer.status_code == 204
-    assert found_in(settings.home, MARKER) == []
+    assert paths_with(settings.home, MARKER.encode()) == []
     assert (await client.get("/api/users/me", headers=one.headers)).status_code == 401
     login = {"email": f"{MARKER}@example.org", "password": PASSWORD}
     assert (await client.post("/api/auth/login", json=login)).status_code == 401
