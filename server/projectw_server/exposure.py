@@ -16,6 +16,9 @@ BARE = (
     "all of the network is trusted, insecure_plain_http: true"
 )
 
+WIDEST = {4: 8, 6: 7}
+"""The shortest prefixes of networks of proxies, by the version of IP: those of the largest private networks."""
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]|[0-9a-f:.]+", re.IGNORECASE)
 
 
@@ -28,7 +31,7 @@ def check(settings: ServerSettings) -> None:
         *_proxy_mistakes(settings.trusted_proxies),
         *_origin_mistakes(settings.cors_origins),
     ]
-    if not is_protected(settings) and not _is_here(settings.host):
+    if not is_protected(settings) and not is_here(settings.host):
         mistakes.append(Mistake("server.host", None, BARE))
     if mistakes:
         raise ConfigError(mistakes)
@@ -44,7 +47,7 @@ def proxies(settings: ServerSettings) -> list[IPv4Network | IPv6Network]:
     return [ip_network(each, strict=False) for each in settings.trusted_proxies]
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Tell whether every address of ``host`` is this machine's own; one that has none cannot be listened on."""
     if is_loopback(host):
         return True
@@ -83,11 +86,19 @@ def _host_mistakes(hosts: Iterable[str]) -> Iterable[Mistake]:
 
 def _proxy_mistakes(networks: Iterable[str]) -> Iterable[Mistake]:
     for number, network in enumerate(networks):
+        place = f"server.trusted_proxies.{number}"
         try:
-            ip_network(network, strict=False)
+            parsed = ip_network(network, strict=False)
         except ValueError:
             reason = f"{network!r} is no address and no network; write it like 10.0.0.5 or 10.0.0.0/24"
-            yield Mistake(f"server.trusted_proxies.{number}", None, reason)
+            yield Mistake(place, None, reason)
+            continue
+        if parsed.prefixlen < WIDEST[parsed.version]:
+            reason = (
+                f"{network!r} is nearly everybody, who could then claim to come from any address and by https; "
+                f"name the proxy's network, of /{WIDEST[parsed.version]} at most"
+            )
+            yield Mistake(place, None, reason)
 
 
 def _origin_mistakes(origins: Iterable[str]) -> Iterable[Mistake]:

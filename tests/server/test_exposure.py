@@ -41,6 +41,8 @@ def test_beyond_it_a_server_needs_tls_or_a_proxy_or_a_word(host: str, tmp_path: 
     [
         ({"trusted_proxies": ["proxy.example.org"]}, "server.trusted_proxies.0", "10.0.0.0/24"),
         ({"trusted_proxies": ["10.0.0.1", "*"]}, "server.trusted_proxies.1", "no address"),
+        ({"trusted_proxies": ["0.0.0.0/0"]}, "server.trusted_proxies.0", "of /8 at most"),
+        ({"trusted_proxies": ["::1", "::/1"]}, "server.trusted_proxies.1", "of /7 at most"),
         ({"allowed_hosts": ["https://x.org"]}, "server.allowed_hosts.0", "without http://"),
         ({"allowed_hosts": ["x.org:80"]}, "server.allowed_hosts.0", "port"),
         ({"allowed_hosts": ["*"]}, "server.allowed_hosts.0", "one name each"),
@@ -65,7 +67,7 @@ def test_a_mistake_is_told_by_its_place(settings: dict[str, Any], place: str, wo
         {"public_url": "https://projectw.example.org/"},
         {"public_url": "http://192.0.2.1:8000"},
         {"allowed_hosts": ["projectw", "a.example.org", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"]},
-        {"trusted_proxies": ["10.0.0.5", "10.0.0.5/24", "::1", "fd00::/8"]},
+        {"trusted_proxies": ["10.0.0.5", "10.0.0.5/24", "::1", "10.0.0.0/8", "fc00::/7"]},
     ],
 )
 def test_what_is_right_passes(settings: dict[str, Any]) -> None:

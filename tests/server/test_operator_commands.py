@@ -88,9 +88,29 @@ def test_a_healthy_installation_has_nothing_to_mend(config: Path, capsys: pytest
     findings = json.loads(capsys.readouterr().out)
     assert ended.value.code == 0, findings
     assert {each["status"] for each in findings} == {"ok"}
-    assert {"folder", "database", "audit", "orphans", "recordings", "uploads"} <= {
+    assert {"folder", "network", "database", "audit", "orphans", "recordings", "uploads"} <= {
         each["check"] for each in findings
     }
+
+
+@pytest.mark.parametrize(
+    ("way", "status", "words"),
+    [
+        ("insecure_plain_http: true", "warn", "unencrypted"),
+        ("trusted_proxies: [10.0.0.5]", "ok", "10.0.0.5"),
+    ],
+)
+def test_the_doctor_says_how_the_server_is_reached(
+    config: Path, capsys: pytest.CaptureFixture[str], way: str, status: str, words: str
+) -> None:
+    config.write_text(f"{config.read_text()}  host: 0.0.0.0\n  {way}\n")
+    assert run(ours(config, "migrate")) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run(ours(config, "doctor", "--json"))
+    (found,) = (each for each in json.loads(capsys.readouterr().out) if each["check"] == "network")
+    assert found["status"] == status
+    assert words in found["message"]
 
 
 def test_the_doctor_finds_what_nobody_owns_on_both_sides(

@@ -11,6 +11,7 @@ from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
 from projectw_server.api.identity import bearer_token
+from projectw_shared import __version__
 from projectw_shared.errors import Internal, ProjectWError, TooSlow, kind_of, to_problem
 from projectw_shared.ids import new_id
 
@@ -22,7 +23,8 @@ Translate = Callable[[Exception], ProjectWError | None]
 
 # Their text comes from the framework and speaks of URLs; ours speaks of the API.
 _SENTENCES = {
-    404: "There is no such route; /openapi.json lists those that there are",
+    404: f"Project W {__version__} has no such route; /openapi.json lists those it has. A client newer than its server "
+    "may ask for one that comes with an upgrade of the server",
     405: "This route does not know that method; the header Allow names those that it knows",
     429: "Too many requests from this address; the header Retry-After says in how many seconds to try again",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from projectw_server.accounts.chain import HEAD_FILE, Audit
 from projectw_server.accounts.keys import signing_keys
 from projectw_server.db import Database
+from projectw_server.exposure import is_here
 from projectw_server.jobs.service import known_jobs
 from projectw_server.settings import ServerSettings
 from projectw_server.storage.folder import FolderStore
@@ -26,6 +27,7 @@ async def examine(
     """Yield every finding, as soon as it is known; with ``repair`` what nobody owns is removed."""
     for finding in _folders(settings):
         yield finding
+    yield _network(settings)
     former = len(signing_keys(settings).find(None, time.time())) - 1
     yield ok("keys", f"one signs tokens, {former} former ones are still good")
     for finding in await _database(database):
@@ -48,6 +50,20 @@ def _folders(settings: ServerSettings) -> Iterator[Finding]:
     for file in sorted(home.glob("*.key")):
         if _others_may(file):
             yield fail("keys", f"{file} can be read by other users of this machine", f"chmod 600 {file}")
+
+
+def _network(settings: ServerSettings) -> Finding:
+    if settings.tls_certificate_file:
+        return ok("network", "the server speaks TLS itself")
+    if is_here(settings.host):
+        return ok("network", f"only this machine reaches {settings.host}")
+    if settings.trusted_proxies:
+        return ok("network", f"TLS is left to the proxies at {', '.join(settings.trusted_proxies)}")
+    return warn(
+        "network",
+        "recordings, passwords and tokens cross the network unencrypted (insecure_plain_http)",
+        "set tls_certificate_file and tls_key_file, or trusted_proxies",
+    )
 
 
 def _others_may(path: Path) -> bool:
