@@ -10,7 +10,7 @@ from quart import Quart
 
 from projectw_server.accounts.api_tokens import ApiTokens
 from projectw_server.accounts.audit import Reading
-from projectw_server.accounts.chain import HEAD_FILE, SEALED_EVERY, Audit
+from projectw_server.accounts.chain import CUT_EVERY, HEAD_FILE, SEALED_EVERY, Audit
 from projectw_server.accounts.changes import Changes
 from projectw_server.accounts.confirming import PENDING_EVERY, Confirming
 from projectw_server.accounts.domains import check_domains
@@ -135,6 +135,7 @@ def duties(
         "sweep": every(LEASES_EVERY, sweeper.sweep, "leases"),
         "deletions": every(DELETIONS_EVERY, sweeper.if_in_office(feed.forget_old_deletions), "deletions"),
         "audit": every(SEALED_EVERY, sweeper.if_in_office(services.audit.seal), "audit"),
+        "old audit": every(CUT_EVERY, sweeper.if_in_office(services.audit.cut), "old audit"),
         "erasing": every(CONTINUED_EVERY, sweeper.if_in_office(services.erasing.go_on), "erasing"),
         "mail": services.mail_room.run(),
         "pending": every(PENDING_EVERY, sweeper.if_in_office(services.confirming.forget_old), "pending"),
@@ -200,7 +201,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         confirming=Confirming(database, settings, passwords, strength),
         mail_room=mail_room(settings, database),
         api_tokens=ApiTokens(database, now=clock.now),
-        audit=Audit(database, settings.home / HEAD_FILE),
+        audit=Audit(database, settings.home / HEAD_FILE, keep_days=settings.keep_audit_days),
         reading=Reading(database),
         sessions=Sessions(database, settings, signing_keys(settings), passwords, now=clock.now),
         runner_tokens=RunnerTokens(database),

@@ -60,6 +60,8 @@ class ServerSettings(Discreet, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many sign-ins one address may try."""
     admins_may_read: bool = False
     """Whether an admin may read somebody's transcript, with a reason that its owner is told."""
+    keep_audit_days: Annotated[float, Meta(ge=1)] | None = None
+    """How long entries of the audit log, with their network addresses, are kept (default: forever)."""
     quota_audio_seconds: Annotated[float, Meta(ge=0)] | None = None
     """How many seconds of audio a user may have transcribed in a calendar month (default: without bound)."""
     quota_bytes: Annotated[int, Meta(ge=0)] | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from projectw_server.accounts.chain import HEAD_FILE, Audit
 from projectw_server.cli import run
 from projectw_server.db import open_database
 from projectw_server.uploads.sweeping import GRACE_SECONDS
@@ -60,6 +61,25 @@ def test_a_log_that_was_changed_is_a_failure_that_says_where(
         run(ours(config, "audit", "verify"))
     assert ended.value.code == 1
     assert words in capsys.readouterr().err
+
+
+def test_what_was_removed_because_of_its_age_is_told(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two", "three"):
+        assert run(ours(config, "runner", "add", name)) == 0
+
+    async def cut() -> None:
+        home = config.parent / "home"
+        async with open_database(f"sqlite://{home / 'projectw.sqlite3'}") as database:
+            await Audit(database, home / HEAD_FILE, keep_days=0).cut()
+
+    asyncio.run(cut())
+    capsys.readouterr()
+    assert run(ours(config, "audit", "verify")) == 0
+    _, err = capsys.readouterr()
+    assert "3 entries, none changed or missing, 1 not sealed yet" in err
+    assert "1 to 2, from before 2" in err
 
 
 @pytest.mark.parametrize("head", ["", "x", "3", "3:short", f"-1:{'0' * 64}"])

@@ -54,6 +54,7 @@ class Action(StrEnum):
     DISCLOSED = "transcript-disclosed"
     KEYS_ROTATED = "keys-rotated"
     CODE_SHOWN = "code-shown"
+    AUDIT_CUT = "audit-cut"
 
 
 async def note(

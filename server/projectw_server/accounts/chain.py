@@ -3,16 +3,23 @@
 It gets a number without gaps, and a hash over itself and the hash before it (SHA-256). So a row that is changed,
 missing or put in between breaks the chain from there on. Sealing is apart from writing because a chain has one end,
 and every request that is audited would otherwise wait for every other.
+
+Entries that are older than the operator keeps them are cut off at the beginning. An entry tells of that, with the
+number and the hash of the last one that went, to which the first one that is left is bound.
 """
 
 import hashlib
+import time
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
+from projectw_server.accounts.audit import Action, note
 from projectw_server.clock import moment
 from projectw_server.db import Conditions, Database, Row, Transaction
 from projectw_shared.accounts import AuditEntry, AuditList
@@ -24,8 +31,13 @@ BEGINNING = "0" * 64
 SEALED_AT_ONCE = 500
 SEALED_EVERY = 1.0
 READ_AT_ONCE = 1000
+CUT_AT_ONCE = 1000
+CUT_EVERY = 3600.0
+DAY = 24 * 3600.0
 
 HEAD_FILE = "audit.head"
+
+ANEW = "is another than it was: the log was written anew"
 
 _log = structlog.get_logger(__name__)
 
@@ -37,25 +49,42 @@ class Fault(NamedTuple):
     what: str
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """The number and the hash of the last entry that was cut off, and the time (s) that all of them are older than."""
+
+    through: int
+    hash: str
+    before: float
+
+
+WHOLE = Cut(0, BEGINNING, 0)
+"""Nothing was cut off."""
+
+
 class Verdict(NamedTuple):
-    """The number and the hash of the last entry that is in order, how many wait to be sealed, and what is wrong."""
+    """The number and the hash of the last entry that is in order, how many wait to be sealed, and what is wrong.
+
+    ``cut`` tells what was removed at the beginning because of its age.
+    """
 
     number: int
     hash: str
     waiting: int
     fault: Fault | None
+    cut: Cut = WHOLE
 
 
 class Audit:
     """The log as a whole: seals it, shows it, and tells whether it is whole.
 
     The last number and hash that were sealed are also kept in ``head``, a file: what is cut off at the end of the
-    table leaves no gap there.
+    table leaves no gap there. ``keep_days`` is how long entries are kept; None, forever.
     """
 
-    def __init__(self, database: Database, head: Path) -> None:
+    def __init__(self, database: Database, head: Path, *, keep_days: float | None = None) -> None:
         self._database = database
         self._head = head
+        self._keep_days = keep_days
 
     async def seal(self) -> None:
         """Number and hash the entries that have been written since.
@@ -76,7 +105,37 @@ class Audit:
         if head is None:
             return True
         row = await self._database.row("SELECT hash FROM audit WHERE number = $1", head[0])
-        return row is not None and row["hash"] == head[1]
+        if row is None:
+            # The file may be that of a server that has not sealed for long.
+            return head[0] <= (await self._cut()).through
+        return bool(row["hash"] == head[1])
+
+    async def cut(self) -> int:
+        """Remove the entries that are older than they are kept, all but the last, and note it; return how many went."""
+        if self._keep_days is None:
+            return 0
+        before, removed = time.time() - self._keep_days * DAY, 0
+        while count := await self._database.transaction(partial(_cut, before=before)):
+            removed += count
+        return removed
+
+    async def _cut(self) -> Cut:
+        """Return what was cut off, as the log itself has it; nothing if it does not begin where it was cut."""
+        first = await self._database.row(
+            "SELECT number FROM audit WHERE number IS NOT NULL ORDER BY number LIMIT 1"
+        )
+        if first is None or first["number"] == 1:
+            return WHOLE
+        for row in await self._database.rows(
+            "SELECT details FROM audit WHERE action = $1 ORDER BY key DESC", Action.AUDIT_CUT.value
+        ):
+            try:
+                found = msgspec.json.decode(row["details"], type=Cut)
+            except msgspec.MsgspecError:
+                continue
+            if found.through == first["number"] - 1:
+                return found
+        return WHOLE
 
     async def entries(self) -> AsyncIterator[Row]:
         """Yield every sealed entry in its order, then those that wait for it."""
@@ -96,17 +155,27 @@ class Audit:
         ``expected`` is the number and the hash of an entry that is known to be there.
         """
         known = dict(each for each in (_read_head(self._head), expected) if each is not None)
-        number, hash, waiting = 0, BEGINNING, 0
+        while True:
+            cut = await self._cut()
+            verdict = await self._follow(cut, known)
+            # A server may have cut off what was being read.
+            if verdict.fault is None or await self._cut() == cut:
+                return verdict
+
+    async def _follow(self, cut: Cut, known: dict[int, str]) -> Verdict:
+        number, hash, waiting = cut.through, cut.hash, 0
+        if known.get(number, hash) != hash:
+            return Verdict(number, hash, waiting, Fault(number, ANEW), cut)
         async for row in self.entries():
             if row["number"] is None:
                 waiting += 1
                 continue
             if (what := _fault(row, number + 1, before := hash, known)) is not None:
-                return Verdict(number, before, waiting, Fault(number + 1, what))
+                return Verdict(number, before, waiting, Fault(number + 1, what), cut)
             number, hash = row["number"], row["hash"]
         if (most := max(known, default=0)) > number:
-            return Verdict(number, hash, waiting, Fault(number + 1, f"is missing; there were {most}"))
-        return Verdict(number, hash, waiting, None)
+            return Verdict(number, hash, waiting, Fault(number + 1, f"is missing; there were {most}"), cut)
+        return Verdict(number, hash, waiting, None, cut)
 
     async def page(
         self, *, action: str | None, actor_id: str | None, limit: int, cursor: str | None
@@ -167,7 +236,7 @@ def _fault(row: Row, number: int, before: str, known: dict[int, str]) -> str | N
     if row["hash"] != hash_of(row, before):
         return "was changed, or comes after one that was"
     if known.get(number, row["hash"]) != row["hash"]:
-        return "is another than it was: the log was written anew"
+        return ANEW
     return None
 
 
@@ -189,6 +258,20 @@ async def _seal(transaction: Transaction) -> tuple[int, int, str] | None:
     # Two servers at once would give the same number twice, which the table refuses.
     await transaction.many("UPDATE audit SET number = $1, hash = $2 WHERE key = $3", sealed)
     return len(sealed), number, hash
+
+
+async def _cut(transaction: Transaction, *, before: float) -> int:
+    rows = await transaction.rows(
+        "SELECT number, hash, at FROM audit WHERE number IS NOT NULL ORDER BY number LIMIT $1 FOR UPDATE",
+        CUT_AT_ONCE + 1,
+    )
+    # Bound to the one after it, the last entry shows that there were others.
+    old = list(takewhile(lambda row: row["at"] < before, rows[:-1]))
+    if old:
+        last = Cut(old[-1]["number"], old[-1]["hash"], round(before, 3))
+        await transaction.rows("DELETE FROM audit WHERE number <= $1", last.through)
+        await note(transaction, Action.AUDIT_CUT, **msgspec.structs.asdict(last))
+    return len(old)
 
 
 def _write_head(file: Path, number: int, hash: str) -> None:

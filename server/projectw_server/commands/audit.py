@@ -1,6 +1,7 @@
 """The audit log, to the operator."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -41,6 +42,12 @@ def verify(config: Path | None, head: str | None) -> None:
         click.echo(f"{verdict.number}:{verdict.hash}")
         waiting = f", {verdict.waiting} not sealed yet" if verdict.waiting else ""
         click.echo(f"{verdict.number} entries, none changed or missing{waiting}.", err=True)
+        if (through := verdict.cut.through) > 0:
+            day = datetime.fromtimestamp(verdict.cut.before, UTC)
+            click.echo(
+                f"Of these, 1 to {through}, from before {day:%Y-%m-%d %H:%M} UTC, were removed because of their age.",
+                err=True,
+            )
 
     with_database(config, work)
     if failed:

@@ -1,14 +1,17 @@
 """The audit log: every entry once, in a chain that shows what was changed, taken out or put in."""
 
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from projectw_server.accounts import chain
 from projectw_server.accounts.acting import Actor, acting
 from projectw_server.accounts.audit import Action, Reading, note
-from projectw_server.accounts.chain import BEGINNING, HEAD_FILE, Audit
-from projectw_server.db import Database, Transaction
+from projectw_server.accounts.chain import BEGINNING, DAY, HEAD_FILE, Audit
+from projectw_server.db import Database, Row, Transaction
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import new_id
 
@@ -182,3 +185,107 @@ async def test_an_entry_that_somebody_made_unreadable_hides_no_other(
     await database.rows("UPDATE audit SET details = 'no json' WHERE number = 1")
     page = await audit.page(action=None, actor_id=None, limit=10, cursor=None)
     assert [entry.details for entry in page.entries] == [{"bytes": 3}, {"unreadable": "no json"}]
+
+
+async def aged(database: Database, days: Sequence[float]) -> None:
+    """Write an entry for each of ``days``, so long ago."""
+    for age, entry in zip(days, await written(database, len(days)), strict=True):
+        await database.rows("UPDATE audit SET at = at - $1 WHERE object_id = $2", age * DAY, entry)
+
+
+@pytest.fixture
+def forgetful(database: Database, tmp_path: Path) -> Audit:
+    return Audit(database, tmp_path / HEAD_FILE, keep_days=30)
+
+
+async def test_old_entries_are_cut_off_and_the_chain_goes_on_from_there(
+    database: Database, forgetful: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "CUT_AT_ONCE", 2)
+    await aged(database, [90, 60, 40, 10, 0])
+    await forgetful.seal()
+    assert await forgetful.cut() == 3
+    for verdict in (await forgetful.verify(), (await forgetful.seal(), await forgetful.verify())[1]):
+        assert verdict.fault is None
+        assert verdict.cut.through == 3
+        assert verdict.cut.before == pytest.approx(time.time() - 30 * DAY, abs=60)
+    assert [row["number"] async for row in forgetful.entries()] == [4, 5, 6, 7]
+    assert await forgetful.cut() == 0
+    await written(database, 1)
+    await forgetful.seal()
+    assert (await forgetful.verify()).number == 8
+
+
+async def test_an_audit_log_is_kept_forever_unless_told_otherwise(database: Database, audit: Audit) -> None:
+    await aged(database, [5000, 0])
+    await audit.seal()
+    assert await audit.cut() == 0
+    assert (await audit.verify()).number == 2
+
+
+async def test_the_last_entry_stays_however_old_and_what_is_not_sealed(
+    database: Database, forgetful: Audit
+) -> None:
+    await aged(database, [90, 60])
+    await forgetful.seal()
+    await aged(database, [50])
+    assert await forgetful.cut() == 1
+    verdict = await forgetful.verify()
+    assert (verdict.number, verdict.waiting, verdict.fault) == (2, 2, None)
+
+
+@pytest.mark.parametrize(
+    "crime",
+    [
+        "DELETE FROM audit WHERE number = 3",
+        "DELETE FROM audit WHERE number <= 4",
+        "DELETE FROM audit WHERE action = 'audit-cut'",
+        "UPDATE audit SET details = replace(details, '\"through\":2', '\"through\":3') WHERE action = 'audit-cut'",
+    ],
+)
+async def test_what_is_taken_out_beside_the_cut_is_found(
+    database: Database, forgetful: Audit, crime: str
+) -> None:
+    await aged(database, [90, 60, 10, 5, 0])
+    await forgetful.seal()
+    await forgetful.cut()
+    await forgetful.seal()
+    assert (await forgetful.verify()).fault is None
+    await database.rows(crime)
+    assert (await forgetful.verify()).fault is not None
+
+
+async def test_what_was_known_of_cut_entries_is_no_fault_and_of_the_last_of_them_is_compared(
+    database: Database, forgetful: Audit, tmp_path: Path
+) -> None:
+    await aged(database, [90, 60, 0])
+    await forgetful.seal()
+    rows = [row async for row in forgetful.entries()]
+    await forgetful.cut()
+    assert (await forgetful.verify((1, rows[0]["hash"]))).fault is None
+    assert (await forgetful.verify((2, rows[1]["hash"]))).fault is None
+    assert (await forgetful.verify((2, rows[0]["hash"]))).fault is not None
+    # The head of a server that has sealed nothing since those days.
+    late = tmp_path / "late.head"
+    late.write_text(f"1 {rows[0]['hash']}\n")
+    await Audit(database, late).seal()
+    assert late.read_text().startswith("4 ")
+
+
+async def test_what_is_cut_off_while_the_log_is_read_is_no_fault(
+    database: Database, forgetful: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "READ_AT_ONCE", 1)
+    await aged(database, [90, 60, 50, 0])
+    await forgetful.seal()
+    entries = forgetful.entries
+
+    async def cutting() -> AsyncIterator[Row]:
+        async for row in entries():
+            yield row
+            await forgetful.cut()
+
+    monkeypatch.setattr(forgetful, "entries", cutting)
+    verdict = await forgetful.verify()
+    assert verdict.fault is None
+    assert verdict.cut.through == 3
