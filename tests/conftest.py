@@ -1,10 +1,14 @@
 """What every room's tests need."""
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
 import structlog
+
+# A shell starts what runs in its background deaf to Ctrl-C, and every program that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,14 @@ class Running:
         self.process = process
 
     async def end(self, stdin: bytes | None = None, within: float = 30.0) -> Ended:
-        """Wait for its end."""
-        async with asyncio.timeout(within):
-            out, err = await self.process.communicate(stdin)
+        """Wait for its end; one that does not come in time is brought about, and the test fails."""
+        try:
+            async with asyncio.timeout(within):
+                out, err = await self.process.communicate(stdin)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise
         assert self.process.returncode is not None
         return Ended(self.process.returncode, out.decode(errors="surrogateescape"), err.decode())
 
