@@ -14,7 +14,7 @@ from quart.typing import TestClientProtocol as Client
 
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.settings import ServerSettings
-from projectw_shared import __version__
+from projectw_shared import __version__, routes
 
 TOKEN = "the-metrics-token-of-this-test"
 
@@ -174,6 +174,14 @@ async def test_answers_are_what_the_document_says(
         whole = {**schema, "components": document["components"]}
         body = await (await client.get(path, headers=user.headers)).get_json()
         jsonschema.Draft202012Validator(whole).validate(body)
+
+
+@pytest.mark.parametrize("path", [routes.JOB_AUDIO, routes.RUNNER_AUDIO])
+async def test_parts_of_recordings_are_in_the_document(document: dict[str, Any], path: str) -> None:
+    door = document["paths"][path]["get"]
+    assert {"Range", "If-Range", "If-None-Match"} <= {each["name"] for each in door["parameters"]}
+    assert door["responses"]["206"]["content"] == door["responses"]["200"]["content"]
+    assert "content" not in door["responses"]["304"]
 
 
 async def test_requests_forbid_unknown_fields_in_the_document_too(document: dict[str, Any]) -> None:

@@ -12,6 +12,12 @@ from quart.wrappers.response import ResponseBody
 from projectw_server.api.problems import problem
 from projectw_shared.errors import RangeNotSatisfiable
 
+RECORDING = ("audio/*", "video/*", "application/octet-stream")
+"""What a recording is sent as: what it looked like when it came in."""
+
+CONDITIONS = ("Range", "If-Range", "If-None-Match")
+"""The headers of a request that say what of a recording is wanted."""
+
 _RANGE = re.compile(r"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII | re.IGNORECASE)
 
 

@@ -10,7 +10,7 @@ from projectw_server.accounts.principals import Grant, Person
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors
-from projectw_server.api.files import disposition, send_recording
+from projectw_server.api.files import CONDITIONS, RECORDING, disposition, send_recording
 from projectw_server.api.identity import Who
 from projectw_shared import routes
 from projectw_shared.errors import Invalid
@@ -19,9 +19,6 @@ from projectw_shared.jobs import JobState
 from projectw_shared.messages import Estimate, EstimateWish, Job, JobList, SegmentList
 
 doors = Doors("jobs")
-
-RECORDING = ("audio/*", "video/*", "application/octet-stream")
-"""What a recording is sent as: what it looked like when it came in."""
 
 
 class JobQuery(Struct, frozen=True):
@@ -98,7 +95,7 @@ async def get_transcript(person: Person, id: str, query: TranscriptQuery) -> Res
     return Response(text, headers=headers, content_type=MEDIA_TYPES[query.format])
 
 
-@doors.door("GET", routes.JOB_AUDIO, Who.USER, produces=RECORDING, headers=("Range",))
+@doors.door("GET", routes.JOB_AUDIO, Who.USER, produces=RECORDING, headers=CONDITIONS)
 async def get_audio(person: Person, id: str) -> Response:
     """Return the recording as it was uploaded, or a range of it."""
     row = await services().jobs.row(person, id)

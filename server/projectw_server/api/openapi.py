@@ -147,6 +147,10 @@ def _responses(door: Door, known: dict[type, Any]) -> dict[str, Any]:
     is_empty = door.gives is None and not door.produces
     status = 204 if is_empty and door.status == 200 else door.status
     answers: dict[str, Any] = {str(status): _success(door, known)}
+    if "Range" in door.headers:
+        answers["206"] = {**answers[str(status)], "description": "The range that was asked for"}
+    if "If-None-Match" in door.headers:
+        answers["304"] = {"description": "It is still what the caller has"}
     if door.who is not Who.ANYONE:
         answers["401"] = {"description": "There is no valid token", "content": problem}
         answers["403"] = {"description": "The token is valid, but not for this", "content": problem}

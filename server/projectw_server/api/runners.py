@@ -10,9 +10,8 @@ from projectw_server.accounts.principals import Person, RunnerIdentity
 from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, about_job, while_held
-from projectw_server.api.files import send_recording
+from projectw_server.api.files import CONDITIONS, RECORDING, send_recording
 from projectw_server.api.identity import Who
-from projectw_server.api.jobs import RECORDING
 from projectw_shared import routes
 from projectw_shared.errors import ProjectWError
 from projectw_shared.messages import (
@@ -144,7 +143,7 @@ async def unregister(runner: RunnerIdentity, body: Unregister) -> object:
     Who.RUNNER,
     query=LeaseQuery,
     produces=RECORDING,
-    headers=("Range", "If-Range"),
+    headers=CONDITIONS,
     urgency=WORKING,
 )
 async def get_leased_audio(runner: RunnerIdentity, id: str, query: LeaseQuery) -> Response:
