@@ -72,7 +72,11 @@ def test_what_was_removed_because_of_its_age_is_told(
     async def cut() -> None:
         home = config.parent / "home"
         async with open_database(f"sqlite://{home / 'projectw.sqlite3'}") as database:
-            await Audit(database, home / HEAD_FILE, keep_days=0).cut()
+            await database.rows("UPDATE audit SET at = at - 864000, number = NULL, hash = NULL")
+            (home / HEAD_FILE).unlink()
+            audit = Audit(database, home / HEAD_FILE, keep_days=1)
+            await audit.seal()
+            await audit.cut()
 
     asyncio.run(cut())
     capsys.readouterr()

@@ -34,6 +34,11 @@ READ_AT_ONCE = 1000
 CUT_AT_ONCE = 1000
 CUT_EVERY = 3600.0
 DAY = 24 * 3600.0
+LEAST_KEPT = DAY
+"""What the settings let nobody fall below: an entry that is younger was not removed because of its age."""
+
+SEALED_LATE = 3600.0
+"""How much younger than its entry a head may be that was kept: sealing waits for a server that has ended."""
 
 HEAD_FILE = "audit.head"
 
@@ -55,6 +60,14 @@ class Cut(msgspec.Struct, frozen=True):
     through: int
     hash: str
     before: float
+
+
+class Head(NamedTuple):
+    """The number and the hash of an entry that is known to have been there, and when it was sealed (s)."""
+
+    number: int
+    hash: str
+    sealed_at: float
 
 
 WHOLE = Cut(0, BEGINNING, 0)
@@ -101,14 +114,15 @@ class Audit:
             if count < SEALED_AT_ONCE:
                 return
 
-    async def _holds(self, head: tuple[int, str] | None) -> bool:
+    async def _holds(self, head: Head | None) -> bool:
         if head is None:
             return True
-        row = await self._database.row("SELECT hash FROM audit WHERE number = $1", head[0])
+        row = await self._database.row("SELECT hash FROM audit WHERE number = $1", head.number)
         if row is None:
             # The file may be that of a server that has not sealed for long.
-            return head[0] <= (await self._cut()).through
-        return bool(row["hash"] == head[1])
+            cut = await self._cut()
+            return head.number <= cut.through and _was_of_age(head, cut)
+        return bool(row["hash"] == head.hash)
 
     async def cut(self) -> int:
         """Remove the entries that are older than they are kept, all but the last, and note it; return how many went."""
@@ -152,12 +166,19 @@ class Audit:
     async def verify(self, expected: tuple[int, str] | None = None) -> Verdict:
         """Go through the chain from its beginning to the first fault: every later one would follow from it.
 
-        ``expected`` is the number and the hash of an entry that is known to be there.
+        ``expected`` is the number and the hash of an entry that is known to be there. The log's own word on what was
+        cut off is that of whoever writes to the database, so it does not go against what was kept elsewhere.
         """
-        known = dict(each for each in (_read_head(self._head), expected) if each is not None)
+        head = _read_head(self._head)
+        known = {} if head is None else {head.number: head.hash}
+        if expected is not None:
+            known[expected[0]] = expected[1]
         while True:
             cut = await self._cut()
-            verdict = await self._follow(cut, known)
+            fault = _fault_of_cut(cut, head, expected)
+            verdict = (
+                Verdict(cut.through, cut.hash, 0, fault, cut) if fault else await self._follow(cut, known)
+            )
             # A server may have cut off what was being read.
             if verdict.fault is None or await self._cut() == cut:
                 return verdict
@@ -230,6 +251,23 @@ def hash_of(row: Row, before: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _fault_of_cut(cut: Cut, head: Head | None, expected: tuple[int, str] | None) -> Fault | None:
+    if cut.before > time.time() - LEAST_KEPT:
+        return Fault(cut.through, "was removed, and not because of its age")
+    if head is not None and head.number < cut.through and not _was_of_age(head, cut):
+        return Fault(head.number, "was removed, and is younger than what was removed because of its age")
+    if expected is not None and expected[0] < cut.through:
+        return Fault(
+            expected[0],
+            f"was removed with all up to {cut.through}: give a later one, or nothing tells whether that was right",
+        )
+    return None
+
+
+def _was_of_age(head: Head, cut: Cut) -> bool:
+    return head.sealed_at - SEALED_LATE < cut.before <= time.time() - LEAST_KEPT
+
+
 def _fault(row: Row, number: int, before: str, known: dict[int, str]) -> str | None:
     if row["number"] != number:
         return "is missing"
@@ -276,13 +314,13 @@ async def _cut(transaction: Transaction, *, before: float) -> int:
 
 def _write_head(file: Path, number: int, hash: str) -> None:
     draft = file.with_name(f".{file.name}.part")
-    draft.write_text(f"{number} {hash}\n", "ascii")
+    draft.write_text(f"{number} {hash} {time.time():.0f}\n", "ascii")
     draft.replace(file)
 
 
-def _read_head(file: Path) -> tuple[int, str] | None:
+def _read_head(file: Path) -> Head | None:
     try:
-        number, hash = file.read_text("ascii").split()
-        return int(number), hash
+        number, hash, *sealed_at = file.read_text("ascii").split()
+        return Head(int(number), hash, float(sealed_at[0]) if sealed_at else 0.0)
     except (FileNotFoundError, ValueError):
         return None

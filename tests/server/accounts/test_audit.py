@@ -255,14 +255,16 @@ async def test_what_is_taken_out_beside_the_cut_is_found(
     assert (await forgetful.verify()).fault is not None
 
 
-async def test_what_was_known_of_cut_entries_is_no_fault_and_of_the_last_of_them_is_compared(
+async def test_of_cut_entries_that_were_known_the_last_is_compared_and_an_earlier_one_proves_nothing(
     database: Database, forgetful: Audit, tmp_path: Path
 ) -> None:
     await aged(database, [90, 60, 0])
     await forgetful.seal()
     rows = [row async for row in forgetful.entries()]
     await forgetful.cut()
-    assert (await forgetful.verify((1, rows[0]["hash"]))).fault is None
+    fault = (await forgetful.verify((1, rows[0]["hash"]))).fault
+    assert fault is not None
+    assert "later one" in fault.what
     assert (await forgetful.verify((2, rows[1]["hash"]))).fault is None
     assert (await forgetful.verify((2, rows[0]["hash"]))).fault is not None
     # The head of a server that has sealed nothing since those days.
@@ -270,6 +272,34 @@ async def test_what_was_known_of_cut_entries_is_no_fault_and_of_the_last_of_them
     late.write_text(f"1 {rows[0]['hash']}\n")
     await Audit(database, late).seal()
     assert late.read_text().startswith("4 ")
+
+
+@pytest.mark.parametrize("days", [40.0, 0.0, -1.0])
+@pytest.mark.parametrize("kept", ["file", "elsewhere"])
+async def test_what_somebody_removes_and_passes_off_as_old_is_found_by_what_was_kept(
+    database: Database, audit: Audit, tmp_path: Path, kept: str, days: float
+) -> None:
+    await written(database, 4)
+    await audit.seal()
+    known = await audit.verify()
+    if kept == "elsewhere":
+        (tmp_path / HEAD_FILE).unlink()
+    rows = await database.rows("DELETE FROM audit WHERE number IS NOT NULL RETURNING key, number")
+    anything = "ab" * 32
+    await written(database, 1)
+    last = (await database.rows("SELECT * FROM audit"))[0] | {"number": len(rows) + 2}
+    await database.rows(
+        "UPDATE audit SET number = $1, hash = $2", last["number"], chain.hash_of(last, anything)
+    )
+    await note(
+        database, Action.AUDIT_CUT, through=len(rows) + 1, hash=anything, before=time.time() - days * DAY
+    )
+    for _ in range(2):
+        expected = (known.number, known.hash) if kept == "elsewhere" else None
+        fault = (await audit.verify(expected)).fault
+        assert fault is not None
+        assert "removed" in fault.what
+        await audit.seal()
 
 
 async def test_what_is_cut_off_while_the_log_is_read_is_no_fault(
