@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -15,6 +16,7 @@ from .live import Live, serving
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST /api/auth/login HTTP/1.1\r\n" + HOST
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
 
 
 @pytest.fixture
@@ -65,6 +67,12 @@ REFUSED = {
     "no host": (400, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"),
     "two hosts": (400, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n" + HOST + HOST + b"\r\n"),
     "a tunnel": (400, b"CONNECT evil.example:25 HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "a tunnel to a path": (400, b"CONNECT /healthz HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "another protocol and a length": (400, POST + UPGRADE + b"Content-Length: 3\r\n\r\nabc"),
+    "another protocol and an encoding": (
+        400,
+        POST + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ),
     "another scheme": (400, b"GET ftp://localhost/ HTTP/1.1\r\n" + HOST + b"\r\n"),
     "a name and a password": (400, b"GET http://a:b@localhost/healthz HTTP/1.1\r\n" + HOST + b"\r\n"),
     "an address for someone else": (
@@ -139,3 +147,36 @@ async def test_nothing_after_a_refused_head_is_carried_out(live: Live) -> None:
     smuggled = b"GET /api/about HTTP/1.1\r\n" + HOST + b"\r\n"
     refused = POST + b"Expect: a miracle\r\nContent-Length: 0\r\n\r\n"
     assert (await send(live.port, refused + smuggled)).count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"x"])
+@pytest.mark.parametrize("comes", ["at once", "later"])
+async def test_after_a_request_for_another_protocol_nothing_is_taken_for_the_next_one(
+    live: Live, protocol: bytes, comes: str
+) -> None:
+    first = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    next_ = b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(first + (next_ if comes == "at once" else b""))
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    writer.write(next_)
+    rest = b""
+    with suppress(ConnectionResetError):
+        rest = await asyncio.wait_for(reader.read(), 20)
+    assert b"HTTP/1.1" not in rest
+    writer.close()
+
+
+async def test_a_body_behind_a_request_for_another_protocol_is_no_request(live: Live) -> None:
+    inner = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(POST + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(inner))
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    assert answer.startswith(b"HTTP/1.1 400")
+    writer.write(inner)
+    with suppress(ConnectionResetError):
+        answer += await asyncio.wait_for(reader.read(), 20)
+    assert answer.count(b"HTTP/1.1") == 1
+    writer.close()

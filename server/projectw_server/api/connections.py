@@ -81,6 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_seconds = HEAD_SECONDS
         self._idle_bytes = 0
         self._awaits_head = True
+        self._is_last = False
         self._mistake: ProjectWError | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -121,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, and count it unless it is of use."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_last:
             return
         if self._awaits_head and self._deadline is None:
             self._expect_end()
@@ -156,9 +157,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_deadline()
         method, version = self.parser.get_method(), self.parser.get_http_version()
         mistake = self._mistake or heads.mistake(method, self.url, version, self.headers)
+        # The parser leaves off there, and skips what has come with it: nobody knows where another request would begin.
+        self._is_last = bool(self.parser.should_upgrade())
+        if mistake is None and self._is_last:
+            mistake = heads.switches_with_a_body(method, self.headers)
         if mistake is None:
             self.url, self.headers[:] = heads.in_origin_form(self.url, self.headers)
             super().on_headers_complete()
+            self.cycle.keep_alive = self.cycle.keep_alive and not self._is_last
         else:
             self._reject(mistake)
 

@@ -67,6 +67,19 @@ def mistake(method: bytes, target: bytes, version: str, headers: Sequence[Header
     return None
 
 
+def switches_with_a_body(method: bytes, headers: Sequence[Header]) -> ProjectWError | None:
+    """Return what is wrong with a head after which another protocol is to be spoken, None if nothing.
+
+    The parser ends such a request with its head, so that a body would be taken for the next request.
+    """
+    found = dict(headers)
+    if method == b"CONNECT":
+        return BadRequest("This server is no proxy")
+    if b"transfer-encoding" in found or found.get(b"content-length", b"0").strip(b"0 \t"):
+        return BadRequest("This server speaks no other protocol; send a body without the header Upgrade")
+    return None
+
+
 def in_origin_form(target: bytes, headers: Sequence[Header]) -> tuple[bytes, list[Header]]:
     """Return a target without its host, which takes the place of the header Host then (RFC 9112, 3.2.2)."""
     found = _ABSOLUTE.fullmatch(target)
