@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated
@@ -16,6 +16,7 @@ from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, about_job, arriving
 from projectw_server.api.identity import Who
+from projectw_server.uploads.forms import FORM_OVERHEAD_BYTES
 from projectw_server.uploads.receiving import file_name_of
 from projectw_server.uploads.submitting import Submission
 from projectw_shared import routes
@@ -25,6 +26,9 @@ from projectw_shared.messages import Job
 from projectw_shared.strict import strict
 
 doors = Doors("submitting")
+
+Take = Callable[[int], None]
+"""Counts the bytes of a piece, and raises when there is no room for them."""
 
 MAX_KEY_CHARACTERS = 255
 LOOKED_EVERY_SECONDS = 1.0
@@ -96,24 +100,30 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
             if known is not None:
                 await _linger()
                 return known
-        receive = partial(_receive_form if is_form else _receive_raw, person)
         if key is None:  # with one it may be a repetition, which needs no room
             await jobs.check_quota(person, request.content_length or 0)
-        return await submitting.submit(person, key, lambda: receive(query, settings))
+        beside = FORM_OVERHEAD_BYTES if is_form else 0
+        with submitting.arriving(person, await jobs.room(person, key), beside=beside) as take:
+            receive = partial(_receive_form if is_form else _receive_raw, person, take)
+            return await submitting.submit(person, key, lambda: receive(query, settings))
 
 
-async def _receive_raw(person: Person, query: SubmitQuery, settings: JobSettings | None) -> Submission:
+async def _receive_raw(
+    person: Person, take: Take, query: SubmitQuery, settings: JobSettings | None
+) -> Submission:
     name = file_name_of(query.file_name or "")
     received = await services().receiving.receive(
-        _arriving(person), declared=request.content_length, file_name=name
+        _arriving(person, take), declared=request.content_length, file_name=name
     )
     return Submission(received, name, settings or JobSettings())
 
 
-async def _receive_form(person: Person, query: SubmitQuery, settings: JobSettings | None) -> Submission:
+async def _receive_form(
+    person: Person, take: Take, query: SubmitQuery, settings: JobSettings | None
+) -> Submission:
     receiving = services().receiving
     received, name, written = await receiving.receive_form(
-        _arriving(person), content_type=request.headers["Content-Type"], declared=request.content_length
+        _arriving(person, take), content_type=request.headers["Content-Type"], declared=request.content_length
     )
     try:
         if written is not None:
@@ -126,13 +136,14 @@ async def _receive_form(person: Person, query: SubmitQuery, settings: JobSetting
     return Submission(received, file_name_of(query.file_name or name), settings or JobSettings())
 
 
-async def _arriving(person: Person) -> AsyncGenerator[bytes, None]:
-    """Yield the body of the present request, counted, for as long as ``person`` may send it."""
+async def _arriving(person: Person, take: Take) -> AsyncGenerator[bytes, None]:
+    """Yield the body of the present request, counted, for as long as ``person`` may send it and has room for it."""
     found, looked = services(), time.monotonic()
     count = found.metrics.upload_bytes.inc
     async with aclosing(arriving()) as pieces:
         async for piece in pieces:
             count(len(piece))
+            take(len(piece))
             if time.monotonic() - looked > LOOKED_EVERY_SECONDS:
                 looked = time.monotonic()
                 if not await found.is_good(person):

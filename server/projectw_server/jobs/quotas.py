@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,19 @@ _USAGE = """
       (SELECT coalesce(sum(bytes), 0) FROM jobs WHERE owner_id = $1) AS bytes,
       (SELECT count(*) FROM jobs WHERE owner_id = $1 AND state = 'queued') AS jobs
 """
+
+
+class Room(NamedTuple):
+    """How many bytes may still come in, of a quota of ``limit`` bytes of which ``used`` are taken."""
+
+    left: int
+    limit: int
+    used: int
+
+    def take(self, size: int) -> None:
+        """Raise QuotaExceeded when ``size`` bytes are more than are left."""
+        if size > self.left:
+            raise _too_many_bytes(self.limit, self.used)
 
 
 class Quotas:
@@ -63,12 +77,7 @@ def _check(quota: Quota, usage: Usage, size: int) -> None:
             used=usage.jobs,
         )
     if quota.bytes is not None and usage.bytes + size > quota.bytes:
-        raise QuotaExceeded(
-            f"Your recordings take {usage.bytes} bytes, and with this one more than the {quota.bytes} that they"
-            " may; delete some, or ask an admin for more",
-            limit=quota.bytes,
-            used=usage.bytes,
-        )
+        raise _too_many_bytes(quota.bytes, usage.bytes)
     if quota.audio_seconds is not None and usage.audio_seconds >= quota.audio_seconds:
         raise QuotaExceeded(
             f"You have had {usage.audio_seconds / 3600:.1f} of {quota.audio_seconds / 3600:.1f} hours of audio"
@@ -76,6 +85,15 @@ def _check(quota: Quota, usage: Usage, size: int) -> None:
             limit=quota.audio_seconds,
             used=usage.audio_seconds,
         )
+
+
+def _too_many_bytes(limit: int, used: int) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"Your recordings take {used} bytes, and with this one more than the {limit} that they may; delete some, or"
+        " ask an admin for more",
+        limit=limit,
+        used=used,
+    )
 
 
 async def charge(transaction: Transaction, row: Row, duration: float | None, now: float) -> None:

@@ -15,7 +15,7 @@ from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.paging import add_search, cursor_at, position_of
-from projectw_server.jobs.quotas import Quotas
+from projectw_server.jobs.quotas import Quotas, Room
 from projectw_server.jobs.records import settings_of, to_job
 from projectw_shared.errors import Forbidden, KeyReused, NotFound, QuotaExceeded, TooManyJobs
 from projectw_shared.jobs import JobSettings, JobState
@@ -54,6 +54,20 @@ class Jobs:
         """Refuse a recording of ``size`` bytes that ``person`` may not submit, before it is received."""
         quota = await self._quotas.admit(self._database, person.id)
         await self._quotas.check(self._database, person.id, quota, size=size)
+
+    async def room(self, person: Person, key: str | None) -> Room | None:
+        """Return how many bytes of ``person`` may come in now, None without a quota of them.
+
+        What was submitted under the Idempotency-Key ``key`` may come again, though there is no room for it.
+        """
+        quota = await self._quotas.admit(self._database, person.id)
+        if quota.bytes is None:
+            return None
+        used = (await self._quotas.usage(self._database, person.id)).bytes
+        known = key and await self._database.row(
+            "SELECT bytes FROM jobs WHERE owner_id = $1 AND idempotency_key = $2", person.id, key
+        )
+        return Room(max(quota.bytes - used, known["bytes"] if known else 0), quota.bytes, used)
 
     async def find_submitted(
         self,

@@ -12,6 +12,7 @@ lie in one folder. A file is complete before it has its final name, and on the d
 import errno
 import hashlib
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 HOP_BYTES = 1024 * 1024
 """How much is gathered for one trip to a thread."""
+
+HOP_SECONDS = 1.0
+"""How long it is gathered: thousands of recordings that come slowly would else each keep so much in memory."""
 
 PIECE_BYTES = 256 * 1024
 """How much is read at a time: what one slow download holds in memory."""
@@ -139,15 +143,17 @@ class Writer:
         self._file = -1
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._flushed = time.monotonic()
         self._hash = hashlib.sha256()
         self.committed = False
 
     async def write(self, chunk: bytes) -> None:
-        """Append ``chunk``; returns when no more than ``HOP_BYTES`` wait for the disk."""
+        """Append ``chunk``; returns when no more than ``HOP_BYTES`` wait for the disk, and none for long."""
         self._waiting.append(chunk)
         self._waiting_bytes += len(chunk)
-        if self._waiting_bytes >= HOP_BYTES:
+        if self._waiting_bytes >= HOP_BYTES or time.monotonic() - self._flushed > HOP_SECONDS:
             await self._store.run(self._flush)
+            self._flushed = time.monotonic()
 
     async def commit(self) -> str:
         """Make the recording complete and durable, and return its SHA-256 in hexadecimal."""

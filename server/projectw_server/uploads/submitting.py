@@ -1,12 +1,14 @@
 """Recordings and their jobs come and go together, whatever the client does meanwhile."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from projectw_server.accounts.principals import Person
+from projectw_server.jobs.quotas import Room
 from projectw_server.jobs.service import Jobs, Recording
 from projectw_server.uploads.receiving import Received, Receiving
 from projectw_shared.errors import KeyInUse, Unavailable
@@ -32,6 +34,7 @@ class Submitting:
         self._receiving = receiving
         self._jobs = jobs
         self._under_way: set[tuple[str, str]] = set()
+        self._arriving: Counter[str] = Counter()
         self._running: set[asyncio.Task[Any]] = set()
 
     @contextmanager
@@ -48,6 +51,32 @@ class Submitting:
             yield
         finally:
             self._under_way.discard(held)
+
+    @contextmanager
+    def arriving(
+        self, person: Person, room: Room | None, *, beside: int = 0
+    ) -> Iterator[Callable[[int], None]]:
+        """Count what one request of ``person`` brings, together with all others that are under way.
+
+        What is given is called with the size of each piece, and raises QuotaExceeded when it is more than ``room``:
+        else what nobody may store could lie on the disk for as long as it takes to arrive. ``beside`` bytes of the
+        request are no recording.
+        """
+        came = 0
+
+        def take(size: int) -> None:
+            nonlocal came
+            came += size
+            self._arriving[person.id] += size
+            if room is not None:
+                room.take(self._arriving[person.id] - beside)
+
+        try:
+            yield take
+        finally:
+            self._arriving[person.id] -= came
+            if not self._arriving[person.id]:
+                del self._arriving[person.id]
 
     async def submit(
         self, person: Person, key: str | None, receive: Callable[[], Awaitable[Submission]]

@@ -234,3 +234,14 @@ async def test_ids_are_listed_once_they_are_old_enough(store: FolderStore) -> No
 async def test_free_bytes_are_those_of_the_disk(store: FolderStore) -> None:
     disk = os.statvfs(store._root)
     assert 0 < await store.free_bytes() <= disk.f_blocks * disk.f_frsize
+
+
+async def test_what_comes_slowly_does_not_wait_in_memory(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectw_server.storage.folder.HOP_SECONDS", 0.0)
+    async with store.writing(new_id()) as writer:
+        for count in (1, 2):
+            await writer.write(b"x" * 1000)
+            (partial,) = files(store)
+            assert partial.stat().st_size == count * 1000
