@@ -37,6 +37,7 @@ from projectw_server.api import (
 )
 from projectw_server.api.admission import Admission
 from projectw_server.api.asgi import BoundedConnection, BoundedRequest
+from projectw_server.api.bodies import LargeBodies
 from projectw_server.api.context import EXTENSION, Services
 from projectw_server.api.edge import surround
 from projectw_server.api.lifetime import Lifetime
@@ -227,6 +228,7 @@ def assemble(settings: ServerSettings, database: Database, store: FolderStore) -
         metrics=metrics,
         lag=lag,
         lifetime=Lifetime(),
+        large_bodies=LargeBodies(),
         admission=Admission(
             most=settings.max_requests_in_flight,
             most_waiting=settings.max_requests_waiting,

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from projectw_server.accounts.principals import Person
+from projectw_server.api.bodies import MOST
 from projectw_server.api.context import Services
 from projectw_server.jobs.service import Recording
 from projectw_shared.ids import new_id
@@ -311,3 +312,28 @@ async def test_bodies_that_are_no_json_are_told_apart_from_bodies_that_do_not_fi
     for body, status in ((b"{", 400), (b"\xff", 400), (b"[]", 422), (b'{"session": 1, "wait": 0}', 422)):
         async with runner.http.post(path, data=body, headers=runner.headers) as response:
             assert response.status == status, body
+
+
+async def test_one_token_has_few_large_bodies_under_way_and_an_ordinary_one_beside_them(
+    live: Live, http: aiohttp.ClientSession, services: Services
+) -> None:
+    token = (await services.runner_tokens.create("desk")).token
+    caller = Caller(http, live.url, token)
+    await caller.register()
+    head = f"POST /api/runners/heartbeat HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    large = f"{head}Content-Length: 1000000\r\n\r\n".encode() + b" " * 100_000
+    connections = []
+    try:
+        for count in range(1, MOST + 1):
+            connections.append(await asyncio.open_connection("127.0.0.1", live.port))
+            connections[-1][1].write(large)
+            await until(lambda n=count: sum(services.large_bodies._under_way.values()) == n)  # type: ignore[misc]
+        connections.append(await asyncio.open_connection("127.0.0.1", live.port))
+        connections[-1][1].write(large)
+        answer = await asyncio.wait_for(connections[-1][0].readuntil(b"\r\n\r\n"), 20)
+        assert answer.startswith(b"HTTP/1.1 503")
+        await caller.beat()
+    finally:
+        for _, writer in connections:
+            writer.close()
+    await until(lambda: not services.large_bodies._under_way)

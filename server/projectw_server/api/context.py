@@ -17,6 +17,7 @@ from projectw_server.accounts.runner_tokens import RunnerTokens
 from projectw_server.accounts.sessions import Sessions
 from projectw_server.accounts.users import Users
 from projectw_server.api.admission import Admission
+from projectw_server.api.bodies import LargeBodies
 from projectw_server.api.lifetime import Lifetime
 from projectw_server.dispatch.dispatcher import Dispatcher
 from projectw_server.dispatch.estimating import Estimating
@@ -84,6 +85,7 @@ class Services:
     lag: Lag
     admission: Admission
     lifetime: Lifetime
+    large_bodies: LargeBodies
 
     async def is_good(self, person: Person) -> bool:
         """Tell whether the sign-in or the token that ``person`` came with still stands, for what takes its time."""

@@ -5,7 +5,7 @@ differ from another. A handler is called with the caller first and returns a mes
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -108,26 +108,36 @@ class Doors:
 
 def _view(door: Door, handler: Handler) -> Any:
     async def view(**arguments: Any) -> Response:
-        if "id" in arguments and "/jobs/" in door.path:
-            about_job(arguments["id"])
-        caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
-        if door.query is not None:
-            arguments["query"] = _read_query(door.query)
-        if door.takes is not None:
-            arguments["body"] = await _read_body(door.takes, door.max_bytes)
-            if isinstance(caller, Person):
-                # A body may come slowly on purpose, and its sender lose the right meanwhile.
-                caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
-        # Whoever waits for the few threads that hash waits beside those that are worked on: a flood of sign-ins would
-        # else take everybody's turn. How many may wait there is bounded, too.
-        with while_held() if door.hashes else nullcontext():
-            answer = await handler(*(() if caller is None else (caller,)), **arguments)
-        return _respond(answer, door.status)
+        with ExitStack() as to_the_end:
+            return await _pass(door, handler, arguments, to_the_end)
 
     view.__name__ = handler.__name__
     view.__doc__ = handler.__doc__
     view.door = door  # type: ignore[attr-defined]  # functions carry attributes
     return view
+
+
+async def _pass(door: Door, handler: Handler, arguments: dict[str, Any], to_the_end: ExitStack) -> Response:
+    if "id" in arguments and "/jobs/" in door.path:
+        about_job(arguments["id"])
+    caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
+    if door.query is not None:
+        arguments["query"] = _read_query(door.query)
+    if door.takes is not None:
+
+        def is_large() -> None:
+            if caller is not None:
+                to_the_end.enter_context(services().large_bodies.one_of(caller.id))
+
+        arguments["body"] = await _read_body(door.takes, door.max_bytes, is_large)
+        if isinstance(caller, Person):
+            # A body may come slowly on purpose, and its sender lose the right meanwhile.
+            caller = await admit(door.who, door.needed, unconfirmed=door.unconfirmed)
+    # Whoever waits for the few threads that hash waits beside those that are worked on: a flood of sign-ins would
+    # else take everybody's turn. How many may wait there is bounded, too.
+    with while_held() if door.hashes else nullcontext():
+        answer = await handler(*(() if caller is None else (caller,)), **arguments)
+    return _respond(answer, door.status)
 
 
 def about_job(job_id: str) -> None:
@@ -176,8 +186,8 @@ def _read_query(kind: type[T]) -> T:
         raise Invalid(f"The query string is not valid: {error}") from error
 
 
-async def _read_body(kind: type[T], most: int) -> T:
-    raw = await _read_raw(most)
+async def _read_body(kind: type[T], most: int, on_large: Callable[[], None]) -> T:
+    raw = await _read_raw(most, on_large)
     try:
         return msgspec.json.decode(raw, type=strict(kind))
     except msgspec.ValidationError as error:
@@ -186,8 +196,8 @@ async def _read_body(kind: type[T], most: int) -> T:
         raise BadRequest(f"The body is no JSON: {error}") from error
 
 
-async def _read_raw(most: int) -> bytearray:
-    raw = bytearray()
+async def _read_raw(most: int, on_large: Callable[[], None]) -> bytearray:
+    raw, is_large = bytearray(), False
     declared = request.content_length
     if declared is not None and declared > most:
         raise TooLarge(f"A JSON body has at most {most} bytes here")
@@ -195,6 +205,9 @@ async def _read_raw(most: int) -> bytearray:
         raw += chunk
         if len(raw) > most:
             raise TooLarge(f"A JSON body has at most {most} bytes here")
+        if len(raw) > MAX_JSON_BYTES and not is_large:
+            is_large = True
+            on_large()
     return raw
 
 
