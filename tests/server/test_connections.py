@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from projectw_server.api import connections
 from projectw_server.api.access import LONGEST_PATH
+from projectw_server.api.connections import BoundedProtocol
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
 from projectw_shared.events import ServerSentEvent
@@ -171,3 +173,26 @@ async def test_a_long_path_does_not_fill_the_log(live: Live) -> None:
         )
     (line,) = [each for each in logs if each["event"] == "request"]
     assert len(line["path"]) <= LONGEST_PATH
+
+
+async def test_after_a_client_has_broken_off_nothing_is_to_be_done(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[BoundedProtocol] = []
+    end = BoundedProtocol.connection_lost
+
+    def noting(protocol: BoundedProtocol, exc: Exception | None) -> None:
+        end(protocol, exc)
+        lost.append(protocol)
+
+    monkeypatch.setattr(BoundedProtocol, "connection_lost", noting)
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    # With a reset, as of a program that was killed.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await until(lambda: lost)
+    (protocol,) = lost
+    timers = (protocol.timeout_keep_alive_task, protocol._deadline, protocol._looking, protocol._leaving)
+    assert timers == (None, None, None, None)

@@ -119,6 +119,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._looking = self._leaving = None
         super().connection_lost(exc)
+        # Uvicorn leaves it be when the client has broken the connection off; there is nothing to close any more.
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, and count it unless it is of use."""
