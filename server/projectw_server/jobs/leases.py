@@ -4,10 +4,13 @@ The lease number is a fence: it grows with every assignment, and whoever comes w
 nothing. Renewing is a matter of memory, written at most every quarter of a lease.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from projectw_server.clock import Clock
 from projectw_server.db import Database, Duplicate, Row, Statements, Transaction
@@ -20,11 +23,18 @@ from projectw_server.jobs.records import settings_of
 from projectw_server.jobs.renewals import Renewals
 from projectw_server.jobs.transcripts import last_segments, new_of
 from projectw_server.jobs.watch import LeaseWatch, Mark
-from projectw_shared.errors import Gap, LeaseLost
+from projectw_shared.errors import Gap, LeaseLost, TooLarge
 from projectw_shared.jobs import JobState
 from projectw_shared.messages import Assignment, HeldJob, JobError, Result
 
 LOST = JobError("runner-lost", "The runners that worked on this job stopped answering; try it again")
+
+MAX_TRANSCRIPT_BYTES = 128 * 1024 * 1024
+"""What runners may bring of one job, as JSON: a hundred hours of speech with the times of its words. Whoever had a
+runner's token could else fill the disk, and the memory when the transcript is read."""
+
+MOST_COUNTED = 10_000
+"""Jobs of which it is known how much was brought."""
 
 NOT_HELD = "This runner does not hold the job under this lease; drop it"
 
@@ -39,6 +49,7 @@ class Leases:
         self._lease_seconds = lease_seconds
         self._renewals = Renewals(lease_seconds)
         self._watch = LeaseWatch(lease_seconds)
+        self._brought: Counter[str] = Counter()
         self._virtual_times = VirtualTimes(clock, is_shared=database.is_shared)
 
     async def claim(self, holder: Holder, *, is_alone: bool = True) -> Assignment | None:
@@ -131,6 +142,8 @@ class Leases:
         row = await self._valid(transaction, holder, held.id, held.lease, lock=True)
         # Also without segments: after a gap, silence must not move the place to go on from past it.
         added = [] if held.first is None else new_of(row, held.first, held.segments or [])
+        if added:
+            self._count(transaction, held.id, len(msgspec.json.encode(added)))
         changes: dict[str, Any] = {
             "lease_expires_at": until,
             "segment_count": row["segment_count"] + len(added),
@@ -145,6 +158,18 @@ class Leases:
             lambda: self._moves.progress.note(held.id, held.lease, held.progress, now)
         )
         return await self._moves.move(transaction, row, Event.BEAT, added=added, **changes)
+
+    def _count(self, transaction: Transaction, job_id: str, size: int) -> None:
+        """Count what is brought of a job, in the memory of this server. Raises TooLarge."""
+        if self._brought[job_id] + size > MAX_TRANSCRIPT_BYTES:
+            raise TooLarge(f"The transcript of a job has at most {MAX_TRANSCRIPT_BYTES} bytes as JSON")
+
+        def note() -> None:
+            self._brought[job_id] += size
+            while len(self._brought) > MOST_COUNTED:
+                self._brought.pop(next(iter(self._brought)))
+
+        transaction.after_commit.append(note)
 
     async def _write_renewal(self, job_id: str, mark: Mark) -> None:
         """Write a renewal. Raises LeaseLost when the lease was no longer valid."""
@@ -196,6 +221,7 @@ class Leases:
 
         before = await self._database.transaction(work)
         self._renewals.forget(job_id)
+        self._brought.pop(job_id, None)
         return before
 
     @staticmethod

@@ -6,13 +6,15 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
+from projectw_server.jobs import leases
 from projectw_server.jobs.claiming import Holder, NotFree
 from projectw_server.settings import ServerSettings
-from projectw_shared.errors import Gap, LeaseLost
+from projectw_shared.errors import Gap, LeaseLost, TooLarge
 from projectw_shared.messages import Assignment, Result
 from projectw_shared.transcripts import PROMPT_SEGMENTS
 
@@ -548,3 +550,20 @@ async def test_a_job_deleted_while_held_takes_its_lease_with_it(
         await core.finish(holder, held, 2)
     assert await core.database.rows("SELECT * FROM segments") == []
     assert await core.leases.held_by(holder) is None
+
+
+async def test_a_transcript_has_an_end_whoever_brings_it(
+    core: Core, person: Person, holder: Holder, held: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(len(msgspec.json.encode(segments(*part))) for part in ((0, 2), (2, 2)))
+    monkeypatch.setattr(leases, "MAX_TRANSCRIPT_BYTES", size)
+    await core.leases.beat(holder, appending(held, 0, 2))
+    for _ in range(3):
+        await core.leases.beat(holder, appending(held, 0, 2))  # what is there already costs nothing
+    await core.leases.beat(holder, appending(held, 2, 2))
+    with pytest.raises(TooLarge):
+        await core.leases.beat(holder, appending(held, 4, 2))
+    assert await texts(core, person, held.id) == [0, 1, 2, 3]
+    await core.leases.beat(holder, beat(held))
+    await core.finish(holder, held, 4)
+    assert not core.leases._brought
