@@ -11,6 +11,7 @@ import jwt
 import pytest
 from msgspec.structs import replace
 
+from projectw_server.accounts import sessions
 from projectw_server.accounts.keys import signing_key
 from projectw_server.accounts.passwords import Passwords
 from projectw_server.accounts.principals import Person
@@ -199,6 +200,17 @@ def payload(**changes: Any) -> dict[str, Any]:
         "aud": ACCESS,
     } | changes
     return {key: value for key, value in whole.items() if value is not None}
+
+
+async def test_of_too_many_sign_ins_the_one_that_was_used_longest_ago_ends(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST", 2)
+    first, second = await desk.login(), await desk.login()
+    desk.shift = 60
+    first = await desk.sessions.refresh(first.refresh_token)
+    third = await desk.login()
+    assert [await desk.identify(each) is not None for each in (first, second, third)] == [True, False, True]
 
 
 def test_a_token_has_exactly_the_claims_that_it_needs() -> None:

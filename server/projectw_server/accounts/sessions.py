@@ -22,6 +22,10 @@ from projectw_shared.ids import new_id
 
 DAY = 86_400.0
 
+MOST = 1000
+"""Sign-ins of one user: beyond them the one that has not been used for longest ends, or a script that signs in again
+and again would fill the table and the list."""
+
 LOGIN_TRIES = 2
 """How often a password is looked at when its hash changes while that is done."""
 
@@ -180,6 +184,13 @@ class Sessions:
                 now + self._session_seconds,
                 who.address,
                 who.client,
+            )
+            await transaction.rows(
+                "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN ("
+                " SELECT id FROM sessions WHERE user_id = $1 ORDER BY coalesce(used_at, created_at) DESC, id DESC"
+                " LIMIT $2)",
+                user_id,
+                MOST,
             )
             await note(transaction, Action.LOGGED_IN, claims.session_id, by=who)
             return True
