@@ -66,6 +66,10 @@ async def recording(tmp_path: Path) -> Watched:
     return Watched(await store.open(id))
 
 
+async def always() -> bool:
+    return True
+
+
 @pytest.fixture
 def app(recording: Watched) -> Quart:
     app = Quart(__name__)
@@ -74,7 +78,9 @@ def app(recording: Watched) -> Quart:
 
     @app.get("/audio")
     async def audio() -> Response:
-        return await send_recording(recording, file_name="Grüße.wav", media_type="audio/x-wav", sha256=SHA256)
+        return await send_recording(
+            recording, file_name="Grüße.wav", media_type="audio/x-wav", sha256=SHA256, may_go_on=always
+        )
 
     return app
 

@@ -1,8 +1,10 @@
 """Recordings on their way out: ranges, conditions and digests (RFC 9110, 13 and 14; RFC 9530)."""
 
+import asyncio
 import base64
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ from quart import Response, request
 from quart.wrappers.response import ResponseBody
 
 from projectw_server.api.problems import problem
+from projectw_server.api.recall import MayGoOn, dropping, watch
 from projectw_shared.errors import RangeNotSatisfiable
 
 RECORDING = ("audio/*", "video/*", "application/octet-stream")
@@ -39,10 +42,12 @@ class Span(NamedTuple):
     length: int
 
 
-async def send_recording(recording: Recording, *, file_name: str, media_type: str, sha256: str) -> Response:
+async def send_recording(
+    recording: Recording, *, file_name: str, media_type: str, sha256: str, may_go_on: MayGoOn
+) -> Response:
     """Answer the present GET or HEAD with ``recording`` or with the range of it that is asked for.
 
-    ``sha256`` is that of the whole, in hexadecimal.
+    ``sha256`` is that of the whole, in hexadecimal. The answer is broken off when ``may_go_on`` says so.
     """
     etag = f'"{sha256}"'
     if _matches(request.headers.get("If-None-Match"), etag):
@@ -58,7 +63,7 @@ async def send_recording(recording: Recording, *, file_name: str, media_type: st
     whole = span is None
     span = span or Span(0, recording.size)
     # uvicorn drops the body of an answer to HEAD, but only after the whole file was read for it.
-    body = b"" if request.method == "HEAD" else _FileBody(recording, span)
+    body = b"" if request.method == "HEAD" else _FileBody(recording, span, may_go_on)
     response = Response(body, status=200 if whole else 206, content_type=media_type)
     response.timeout = None  # Quart would cut a slow download after a minute
     response.content_length = span.length
@@ -127,11 +132,20 @@ def _with_headers(response: Response, etag: str, sha256: str) -> Response:
 class _FileBody(ResponseBody):
     """Part of a file as a body: closed with the answer, also when the client goes away in the middle."""
 
-    def __init__(self, recording: Recording, span: Span) -> None:
+    def __init__(self, recording: Recording, span: Span, may_go_on: MayGoOn) -> None:
         self._pieces = recording.pieces(span.offset, span.length)
+        self._may_go_on = may_go_on
+        self._drop = dropping()
+        self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
+        if self._drop is not None:
+            self._watching = asyncio.create_task(watch(self._may_go_on, self._drop))
         return self._pieces
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
         await self._pieces.aclose()

@@ -1,5 +1,6 @@
 """The jobs of a user: look, cancel, try again, delete, and take the text away."""
 
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -102,7 +103,11 @@ async def get_audio(person: Person, id: str) -> Response:
     recording = await services().receiving.open(id)
     await services().reading.note(Action.RECORDING_READ, id)
     return await send_recording(
-        recording, file_name=row["file_name"], media_type=row["media_type"], sha256=row["sha256"]
+        recording,
+        file_name=row["file_name"],
+        media_type=row["media_type"],
+        sha256=row["sha256"],
+        may_go_on=partial(services().is_good, person),
     )
 
 

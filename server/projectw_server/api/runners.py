@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec import Struct
 from quart import Response
@@ -151,7 +152,11 @@ async def get_leased_audio(runner: RunnerIdentity, id: str, query: LeaseQuery) -
     row = await services().leases.audio_of(runner.id, id, query.lease)
     recording = await services().receiving.open(id)
     return await send_recording(
-        recording, file_name=row["file_name"], media_type=row["media_type"], sha256=row["sha256"]
+        recording,
+        file_name=row["file_name"],
+        media_type=row["media_type"],
+        sha256=row["sha256"],
+        may_go_on=partial(services().leases.may_read, runner.id, id, query.lease),
     )
 
 

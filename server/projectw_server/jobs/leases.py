@@ -310,6 +310,14 @@ class Leases:
             )
         return rows[0]
 
+    async def may_read(self, runner_id: str, job_id: str, lease: int) -> bool:
+        """Tell whether ``audio_of`` would still return that job."""
+        try:
+            await self.audio_of(runner_id, job_id, lease)
+        except LeaseLost:
+            return False
+        return True
+
     async def _held(self, statements: Statements, condition: str, *values: Any) -> list[Row]:
         return await statements.rows(
             f"SELECT * FROM jobs WHERE state IN ('assigned', 'running') AND {condition}",  # noqa: S608  conditions of ours
