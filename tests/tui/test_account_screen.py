@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from textual.widgets import Input, Select
+from textual.widgets import Input, OptionList, Select
 
 from projectw_shared.accounts import Disclosure, Quota, Usage
 from projectw_shared.errors import Conflict, InsufficientScope
@@ -74,6 +74,22 @@ async def test_quota_and_use_are_shown_as_bars(fake: FakeServer, settings: TuiSe
         assert EMAIL in text(pilot)
         await pilot.press("escape")
         await arrives(pilot, JobsScreen)
+
+
+async def test_the_cursor_stays_on_its_deed_when_others_come_before_it(
+    fake: FakeServer, settings: TuiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panes, "EVERY", 0.05)
+    fake.accounts.ada.unconfirmed_email = "next@example.org"
+    async with account(fake, settings) as pilot:
+        await shows(pilot, lambda: "Send that code again" in text(pilot))
+        options = pilot.app.screen.query_one(OptionList)
+        await pilot.press("down", "down")
+        assert options.highlighted_option is not None
+        assert options.highlighted_option.id == "password"
+        fake.accounts.ada.unconfirmed_email = None  # confirmed elsewhere
+        await shows(pilot, lambda: "Send that code again" not in text(pilot))
+        assert options.highlighted_option.id == "password"
 
 
 async def test_the_password_is_changed_and_a_mistake_loses_nothing(

@@ -62,12 +62,22 @@ async def test_a_session_that_ends_leads_back_to_the_sign_in(fake: FakeServer, s
     job = fake.add()
     token = fake.grant()
     async with signed_in(settings, token) as pilot:
-        await shows(pilot, lambda: table(pilot).row_count == 1)
+        await shows(pilot, lambda: table(pilot).row_count == 1 and EMAIL in text(pilot))
         fake.access.clear()
         await pilot.press("c")
         await arrives(pilot, LoginScreen)
         await shows(pilot, lambda: "Your session has ended" in text(pilot))
+        # The same person signs in again: the password alone is missing, and is not typed where it can be read.
+        assert pilot.app.screen.query_one("#email", Input).value == EMAIL
+        await shows(pilot, lambda: pilot.app.screen.query_one("#password", Input).has_focus)
     assert job.id in fake.jobs
+
+
+async def test_ctrl_c_tells_how_to_leave(fake: FakeServer, settings: TuiSettings) -> None:
+    async with signed_in(settings, fake.grant()) as pilot:
+        await pilot.press("ctrl+c")
+        await shows(pilot, lambda: "ctrl+q leaves" in text(pilot))
+        assert "[b]" not in text(pilot)
 
 
 async def test_logging_out_ends_the_session_at_the_server(fake: FakeServer, settings: TuiSettings) -> None:

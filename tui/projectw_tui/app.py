@@ -206,6 +206,10 @@ class ProjectWApp(Entrance, App[None]):
         question = ConfirmScreen("Leave?", f"{what} not at the server yet and would not be sent.", "Leave")
         self.push_screen(question, lambda leave: self.exit() if leave else None)
 
+    def action_help_quit(self) -> None:
+        """Say how one leaves: the framework's own words hold markup, which no notice here interprets."""
+        self.notify("ctrl+q leaves; jobs go on at the server.")
+
     def action_help(self) -> None:
         """Show the keys of this screen."""
         self.push_screen(HelpScreen(self.screen))
@@ -270,7 +274,8 @@ class ProjectWApp(Entrance, App[None]):
         error = event.error
         if isinstance(error, Unauthorized):
             if not isinstance(self.screen, LoginScreen):
-                await self.ask_to_sign_in("Your session has ended: sign in again.")
+                address = self.person.email if self.person is not None else ""
+                await self.ask_to_sign_in("Your session has ended: sign in again.", address)
         elif isinstance(error, NotConfirmed):
             _: Worker[None] = self.run_worker(
                 self._confirm_first, group="person", exclusive=True, exit_on_error=False

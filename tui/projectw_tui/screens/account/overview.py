@@ -50,14 +50,16 @@ class OverviewPane(Pane):
 
     def _offer(self, user: User) -> None:
         options = self.query_one(OptionList)
-        chosen = options.highlighted
+        chosen = options.highlighted_option.id if options.highlighted_option is not None else None
         options.clear_options()
         waits = user.unconfirmed_email
         if waits:
             options.add_option(Option(Content(f"Enter the code that was sent to {safe(waits)}"), "code"))
             options.add_option(Option(Content("Send that code again"), "resend"))
         options.add_options([Option(Content(words), name) for name, words in DEEDS.items()])
-        options.highlighted = min(chosen or 0, options.option_count - 1)
+        # By its name: an Enter that is just being pressed must not fall on the deed that took its place.
+        names = [option.id for option in options.options]
+        options.highlighted = names.index(chosen) if chosen in names else 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Do it."""
