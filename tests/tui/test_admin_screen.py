@@ -79,6 +79,21 @@ async def test_only_admins_are_offered_it(fake: FakeServer, settings: TuiSetting
         assert isinstance(pilot.app.screen, JobsScreen)
 
 
+async def test_who_is_no_admin_any_more_sees_nothing_of_others(
+    root: FakeServer, settings: TuiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panes, "EVERY", 0.05)
+    async with admin(root, settings) as pilot:
+        await shows(pilot, lambda: EVE in text(pilot))
+        await pilot.press("d")
+        await arrives(pilot, FormScreen)
+        await pilot.press("escape")
+        root.accounts.ada.is_admin = False
+        await arrives(pilot, JobsScreen)
+        assert EVE not in text(pilot)
+        await shows(pilot, lambda: not pilot.app.screen.check_action("admin", ()))
+
+
 # --- users --------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 from textual.widgets import Input
 
 from projectw_tui.app import ProjectWApp
+from projectw_tui.screens.help import HelpScreen
 from projectw_tui.screens.jobs import JobsScreen
 from projectw_tui.screens.login import LoginScreen
 from projectw_tui.settings import TuiSettings
@@ -78,6 +79,14 @@ async def test_ctrl_c_tells_how_to_leave(fake: FakeServer, settings: TuiSettings
         await pilot.press("ctrl+c")
         await shows(pilot, lambda: "ctrl+q leaves" in text(pilot))
         assert "[b]" not in text(pilot)
+
+
+async def test_ctrl_q_leaves_from_a_dialog_too(fake: FakeServer, settings: TuiSettings) -> None:
+    async with signed_in(settings, fake.grant()) as pilot:
+        await pilot.press("question_mark")
+        await arrives(pilot, HelpScreen)
+        await pilot.press("ctrl+q")
+        await shows(pilot, lambda: not pilot.app.is_running)
 
 
 async def test_logging_out_ends_the_session_at_the_server(fake: FakeServer, settings: TuiSettings) -> None:

@@ -35,6 +35,7 @@ from projectw_tui.messages import (
     LineChanged,
     PersonKnown,
     ReadAnew,
+    RightsLost,
     SegmentsArrived,
     SignedOut,
     WorkFailed,
@@ -68,7 +69,8 @@ class ProjectWApp(Entrance, App[None]):
         Binding("question_mark", "help", "Help", tooltip="Show every key", key_display="?"),
         Binding("ctrl+t", "change_theme", "Colours", tooltip="Choose the colours", show=False),
         Binding("ctrl+l", "log_out", "Log out", tooltip="Log out", show=False),
-        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; jobs go on at the server", show=False),
+        # With priority it counts in dialogs, too.
+        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; jobs go on at the server", show=False, priority=True),
     ]
 
     def __init__(self, settings: TuiSettings, *, token: str | None = None) -> None:
@@ -80,6 +82,7 @@ class ProjectWApp(Entrance, App[None]):
         self._client: Client | None = None
         self._listening: Worker[None] | None = None
         self._line: LineChanged | None = None
+        self._asks_to_leave = False
         self.person: User | None = None
         """Who is signed in, once the server has said so."""
 
@@ -162,6 +165,13 @@ class ProjectWApp(Entrance, App[None]):
             await self._client.logout()
         await self.ask_to_sign_in("You are logged out.")
 
+    async def on_rights_lost(self, event: RightsLost) -> None:
+        """Take away what was an admin's to see, and ask anew who is signed in."""
+        while not isinstance(self.screen, JobsScreen) and len(self.screen_stack) > 2:
+            await self.pop_screen()
+        self.notify(event.reason, severity="warning")
+        await self._learn_person()
+
     async def on_signed_out(self, event: SignedOut) -> None:
         """Go back to the sign-in."""
         await self.ask_to_sign_in(event.reason)
@@ -202,9 +212,17 @@ class ProjectWApp(Entrance, App[None]):
         if not unsent:
             self.exit()
             return
+        if self._asks_to_leave:
+            return
+        self._asks_to_leave = True
         what = "1 recording is" if unsent == 1 else f"{unsent} recordings are"
         question = ConfirmScreen("Leave?", f"{what} not at the server yet and would not be sent.", "Leave")
-        self.push_screen(question, lambda leave: self.exit() if leave else None)
+        self.push_screen(question, self._leave_or_stay)
+
+    def _leave_or_stay(self, leave: bool | None) -> None:
+        self._asks_to_leave = False
+        if leave:
+            self.exit()
 
     def action_help_quit(self) -> None:
         """Say how one leaves: the framework's own words hold markup, which no notice here interprets."""

@@ -79,3 +79,11 @@ class SignedOut(Message):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
+
+
+class RightsLost(Message):
+    """What is looked at is not the person's to see any more."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason

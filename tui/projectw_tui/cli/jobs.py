@@ -9,6 +9,7 @@ from projectw_shared.jobs import JobState
 from projectw_shared.messages import Job
 from projectw_shared.text import fit, safe, shorten
 from projectw_tui.cli.context import Context, put, put_json, resolve, run_async, say
+from projectw_tui.cli.passwords import interruptible
 from projectw_tui.cli.tables import json_of, terminal_width
 from projectw_tui.display import age, clock, language_name, percent, size, state_word, waiting
 
@@ -157,4 +158,5 @@ def _confirm(job: Job) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("deleting asks first, and there is no terminal to ask: add --yes")
     question = f"Delete {fit(safe(job.file_name), 60)} with its recording and its transcript?"
-    click.confirm(question, abort=True, err=True)
+    with interruptible():
+        click.confirm(question, abort=True, err=True)

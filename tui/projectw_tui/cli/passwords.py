@@ -1,6 +1,9 @@
 """Asking for passwords and codes: hidden, or from standard input; never as an argument that others could see."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -20,7 +23,8 @@ def present_password(from_stdin: bool, prompt: str = "Password") -> str:
     if from_stdin:
         return _line()
     _need_terminal("the password", "use --password-stdin")
-    answer: str = click.prompt(prompt, hide_input=True, err=True)
+    with interruptible():
+        answer: str = click.prompt(prompt, hide_input=True, err=True)
     return answer
 
 
@@ -32,14 +36,16 @@ def new_password(from_stdin: bool, prompt: str = "New password") -> str:
             raise click.UsageError("there is no new password on standard input")
         return given
     _need_terminal("the password", "use --password-stdin")
-    answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt="The same again", err=True)
+    with interruptible():
+        answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt="The same again", err=True)
     return answer
 
 
 def asked_code() -> str:
     """Return the code from a mail. Raises UsageError without a terminal to ask on."""
     _need_terminal("the code", "give it with the command")
-    answer: str = click.prompt("Code from the mail", err=True)
+    with interruptible():
+        answer: str = click.prompt("Code from the mail", err=True)
     return answer.strip()
 
 
@@ -49,7 +55,8 @@ def confirmed(question: str, *, yes: bool) -> None:
 
     if not yes:
         _need_terminal("whether that is meant", "add --yes")
-        click.confirm(safe(question), abort=True, err=True)
+        with interruptible():
+            click.confirm(safe(question), abort=True, err=True)
 
 
 def typed_again(address: str, what: str, *, yes: bool) -> None:
@@ -59,9 +66,29 @@ def typed_again(address: str, what: str, *, yes: bool) -> None:
     if yes:
         return
     _need_terminal("whether that is meant", "add --yes")
-    answer: str = click.prompt(f"{safe(what)}\nType {safe(address)} to go on", err=True, prompt_suffix=": ")
+    with interruptible():
+        answer: str = click.prompt(
+            f"{safe(what)}\nType {safe(address)} to go on", err=True, prompt_suffix=": "
+        )
     if answer.strip().casefold() != address.casefold():
         raise click.UsageError("that is another address; nothing was done")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a question at once.
+
+    Within ``asyncio.run`` a first one only asks the task to end, which waits for the answer.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before in (signal.SIG_IGN, None):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def has_terminal() -> bool:

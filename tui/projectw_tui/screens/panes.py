@@ -13,9 +13,9 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Footer, Tab, Tabs
 from textual.worker import Worker, WorkerState
 
-from projectw_shared.errors import NotConfirmed, ProjectWError, Unauthorized
+from projectw_shared.errors import Forbidden, NotConfirmed, ProjectWError, Unauthorized
 from projectw_tui.client import Client
-from projectw_tui.messages import WorkFailed
+from projectw_tui.messages import RightsLost, WorkFailed
 from projectw_tui.screens.base import WorkingScreen
 from projectw_tui.widgets.connection_bar import ConnectionBar
 from projectw_tui.widgets.status_line import StatusLine
@@ -85,6 +85,8 @@ class Pane(Vertical):
         except (Unauthorized, NotConfirmed):
             raise
         except ProjectWError as error:
+            if type(error) is Forbidden:  # the others are of a token, of an address, of a quota
+                self.app.post_message(RightsLost(error.detail))
             self.status.trouble(error.detail)
         else:
             self.status.mended()
