@@ -203,6 +203,7 @@ def list_users(config: Path | None, as_json: bool) -> None:
                 "id": person.id,
                 "email": person.email,
                 "is_admin": person.is_admin,
+                "confirmed": person.confirmed,
                 "disabled": person.disabled,
                 "created_at": moment(person.created_at),
             }

@@ -40,6 +40,7 @@ def test_people_are_added_and_listed(
     assert run(ours(config, "user", "list", "--json")) == 0
     [person] = json.loads(capsys.readouterr().out)
     assert (person["email"], person["is_admin"], person["disabled"]) == ("ada@example.org", True, False)
+    assert person["confirmed"] is True
     assert run(ours(config, "user", "list")) == 0
     assert "ada@example.org" in capsys.readouterr().out
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -171,3 +172,13 @@ async def test_the_password_is_asked_for_and_not_shown(fake: FakeServer) -> None
             assert await found.process.wait() == 0
         await found.shows("Signed in")
         assert PASSWORD not in found.text
+
+
+async def test_ctrl_c_ends_a_question_at_once(fake: FakeServer) -> None:
+    job = fake.add(file_name="keep.wav")
+    async with terminal("delete", job.id, PROJECTW_SERVER=fake.url, PROJECTW_TOKEN=fake.grant()) as found:
+        await found.shows("with its recording and its transcript?")
+        found.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            assert await found.process.wait() == 130
+    assert job.id in fake.jobs

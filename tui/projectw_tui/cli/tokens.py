@@ -83,7 +83,7 @@ async def _create(context: Context, name: str, scope: str, expires: datetime | N
 
 
 @tokens.command()
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", metavar="NAME_OR_ID")
 @click.pass_obj
 def revoke(context: Context, token_id: str) -> None:
     """End an API token, which counts no more from then on. Its name or the end of its ID is enough."""
