@@ -177,7 +177,7 @@ async def test_the_password_is_asked_for_and_not_shown(fake: FakeServer) -> None
 async def test_ctrl_c_ends_a_question_at_once(fake: FakeServer) -> None:
     job = fake.add(file_name="keep.wav")
     async with terminal("delete", job.id, PROJECTW_SERVER=fake.url, PROJECTW_TOKEN=fake.grant()) as found:
-        await found.shows("with its recording and its transcript?")
+        await found.shows("with its recording and its transcript? [y/N]: ")
         found.process.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             assert await found.process.wait() == 130
