@@ -76,6 +76,12 @@ async def test_quota_and_use_are_shown_as_bars(fake: FakeServer, settings: TuiSe
         await arrives(pilot, JobsScreen)
 
 
+async def test_help_tells_every_key_that_changes_the_tab(fake: FakeServer, settings: TuiSettings) -> None:
+    async with account(fake, settings, size=(100, 40)) as pilot:
+        await pilot.press("question_mark")
+        await shows(pilot, lambda: "^pagedown  →  Next tab" in text(pilot))
+
+
 async def test_the_cursor_stays_on_its_deed_when_others_come_before_it(
     fake: FakeServer, settings: TuiSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

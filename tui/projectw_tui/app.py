@@ -70,7 +70,9 @@ class ProjectWApp(Entrance, App[None]):
         Binding("ctrl+t", "change_theme", "Colours", tooltip="Choose the colours", show=False),
         Binding("ctrl+l", "log_out", "Log out", tooltip="Log out", show=False),
         # With priority it counts in dialogs, too.
-        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; jobs go on at the server", show=False, priority=True),
+        Binding(
+            "ctrl+q", "quit", "Quit", tooltip="Leave; jobs go on at the server", show=False, priority=True
+        ),
     ]
 
     def __init__(self, settings: TuiSettings, *, token: str | None = None) -> None:

@@ -7,7 +7,16 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-_SIGNS = {"slash": "/", "question_mark": "?", "up": "↑", "down": "↓", "escape": "esc", "enter": "⏎"}
+_SIGNS = {
+    "slash": "/",
+    "question_mark": "?",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "escape": "esc",
+    "enter": "⏎",
+}
 
 
 def own_bindings(kind: type) -> Iterator[Binding]:

@@ -87,7 +87,7 @@ async def change_user(person: Person, id: str, body: UserChange) -> AdminUser:
 async def delete_user(person: Person, id: str) -> None:
     """Delete an account with all that it owns."""
     if id == person.id:
-        raise Conflict("This is your own account: it is deleted as one of your own deeds, with your password")
+        raise Conflict("This is your own account: delete it as its owner, with your password")
     await services().erasing.erase(id)
 
 

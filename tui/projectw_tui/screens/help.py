@@ -53,9 +53,11 @@ class HelpScreen(ModalScreen[None]):
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
     """Return (keys, meaning) for all that can be done on ``screen``, also what does not apply just now."""
-    rows: dict[str, str] = {}
+    rows: dict[str, list[str]] = {}
     for node in nodes_of(screen):
         for binding in own_bindings(type(node)):
-            rows.setdefault(binding.tooltip or binding.description, shown_keys(binding))
-    rows.setdefault("Find anything by its name", "^p")
-    return [(keys, meaning) for meaning, keys in rows.items()]
+            keys, shown = rows.setdefault(binding.tooltip or binding.description, []), shown_keys(binding)
+            if shown not in keys:
+                keys.append(shown)
+    rows.setdefault("Find anything by its name", ["^p"])
+    return [("  ".join(keys), meaning) for meaning, keys in rows.items()]
