@@ -81,6 +81,12 @@ async def test_ctrl_c_tells_how_to_leave(fake: FakeServer, settings: TuiSettings
         assert "[b]" not in text(pilot)
 
 
+async def test_the_sign_in_shows_how_to_leave(fake: FakeServer, settings: TuiSettings) -> None:
+    async with ProjectWApp(settings).run_test() as pilot:
+        await arrives(pilot, LoginScreen)
+        await shows(pilot, lambda: "^q Quit" in text(pilot))
+
+
 async def test_ctrl_q_leaves_from_a_dialog_too(fake: FakeServer, settings: TuiSettings) -> None:
     async with signed_in(settings, fake.grant()) as pilot:
         await pilot.press("question_mark")

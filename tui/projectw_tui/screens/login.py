@@ -28,7 +28,7 @@ class LoginScreen(WorkingScreen[None]):
         Binding("f2", "go('sign-up')", "Sign up", tooltip="Ask for an account"),
         Binding("f3", "go('reset')", "Forgot password", tooltip="Set a new password"),
         Binding("f4", "go('activate')", "Enter a code", tooltip="Confirm an address with a code from a mail"),
-        Binding("ctrl+q", "app.quit", "Quit"),
+        Binding("ctrl+q", "app.quit", "Quit", priority=True),
     ]
 
     @dataclass

@@ -18,7 +18,7 @@ class SigningScreen(WorkingScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
-        Binding("ctrl+q", "app.quit", "Quit"),
+        Binding("ctrl+q", "app.quit", "Quit", priority=True),
     ]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
