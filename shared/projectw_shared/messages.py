@@ -23,7 +23,7 @@ Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class About(Struct, frozen=True):
-    """What anyone may know of a server."""
+    """What anyone may know of a server. Without ``mail`` its operator has the codes that others send."""
 
     name: str
     version: str
@@ -34,6 +34,7 @@ class About(Struct, frozen=True):
     formats: list[str]
     max_upload_bytes: int
     retention_days: int | None
+    mail: bool = True
 
 
 # --- jobs -------------------------------------------------------------------------------------------------

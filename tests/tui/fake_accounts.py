@@ -84,6 +84,7 @@ class FakeAccounts:
         """Code from a mail → what for, and whose."""
         self.signup = "closed"
         self.domains: list[str] = []
+        self.mail = True
         self.sessions: list[SessionInfo] = []
         self.tokens: list[ApiToken] = []
         self.disclosures: list[Disclosure] = []

@@ -250,6 +250,7 @@ class FakeServer:
                 "formats": FORMATS,
                 "max_upload_bytes": 10 << 30,
                 "retention_days": None,
+                "mail": self.accounts.mail,
             }
         )
 

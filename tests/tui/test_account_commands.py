@@ -40,6 +40,19 @@ async def test_one_signs_up_activates_and_signs_in(fake: FakeServer) -> None:
     assert (await projectw(*to, "jobs", "--json")) == Ended(0, "[]\n", "")
 
 
+async def test_where_no_mail_is_sent_the_commands_say_who_has_the_code(fake: FakeServer) -> None:
+    fake.accounts.signup, fake.accounts.mail = "open", False
+    to = ("--server", fake.url)
+    for command in (
+        ("signup", "eve@example.org", "--password-stdin"),
+        ("reset", EMAIL),
+    ):
+        ended = await projectw(*to, *command, stdin=f"{NEW}\n".encode())
+        assert ended.code == 0, ended.err
+        assert "This server sends no mail" in ended.err
+        assert "operator" in ended.err
+
+
 async def test_a_sign_up_that_is_not_offered_is_not_allowed(fake: FakeServer) -> None:
     ended = await projectw(
         "--server", fake.url, "signup", "eve@example.org", "--password-stdin", stdin=NEW.encode()

@@ -66,6 +66,24 @@ async def test_one_signs_up_confirms_the_address_and_is_in(
         await shows(pilot, lambda: EVE in text(pilot))
 
 
+async def test_where_no_mail_is_sent_one_is_told_who_has_the_code(
+    open_to_all: FakeServer, settings: TuiSettings
+) -> None:
+    open_to_all.accounts.mail = False
+    async with ProjectWApp(settings).run_test() as pilot:
+        await arrives(pilot, LoginScreen)
+        await shows(pilot, lambda: "Sign up" in text(pilot))
+        await pilot.press("f2")
+        await arrives(pilot, SignUpScreen)
+        await pilot.press(*EVE, "enter", *NEW, "enter", *NEW, "enter")
+        await arrives(pilot, ActivationScreen)
+        await shows(pilot, lambda: "This server sends no mail" in text(pilot))
+        assert EVE in text(pilot)
+        assert "from the mail" not in text(pilot)
+        await pilot.press("f5")
+        await shows(pilot, lambda: text(pilot).count("sends no mail") == 2)
+
+
 async def test_a_sign_up_that_is_refused_keeps_what_was_typed(
     open_to_all: FakeServer, settings: TuiSettings
 ) -> None:

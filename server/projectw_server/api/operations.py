@@ -56,6 +56,7 @@ async def about() -> About:
         formats=list(FORMATS),
         max_upload_bytes=settings.max_upload_bytes,
         retention_days=None,
+        mail=settings.smtp_host is not None,
     )
 
 

@@ -92,6 +92,12 @@ async def _close(transaction: Transaction, user_id: str) -> None:
         row["email"],
         row["unconfirmed_email"] or row["email"],
     )
+    if row["email"] != user_id:
+        # Whoever signed up with it meanwhile got no code that confirms it, and would keep the address here for a day.
+        await transaction.rows(
+            "DELETE FROM users WHERE email = id AND erased_at IS NULL AND unconfirmed_email = $1",
+            row["email"],
+        )
     await note(transaction, Action.USER_DELETED, user_id)
 
 

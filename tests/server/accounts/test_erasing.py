@@ -5,9 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from quart.typing import TestClientProtocol as Client
 
-from projectw_server.api.context import Services
+from projectw_server.api.context import EXTENSION, Services
+from projectw_server.app import create_app
 from projectw_server.db import Database
 from projectw_server.settings import ServerSettings
 from projectw_server.uploads import erasing
@@ -18,6 +20,7 @@ from tests.leftovers import paths_with
 from ..conftest import PASSWORD, MakeUser
 from ..making import finished, submitted
 
+STRONG = "violin-tangerine-moth-38"
 MARKER = "xqz-the-marker-of-somebody"
 
 
@@ -52,6 +55,25 @@ async def test_nothing_of_an_erased_account_is_left_in_the_database_its_log_and_
     assert await database.rows("SELECT * FROM deletions WHERE owner_id = $1", one.person.id) == []
     await services.audit.seal()
     assert (await services.audit.verify()).fault is None, "the log is whole without a name in it"
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_sign_ups_with_the_address_go_with_the_account_that_had_it_and_no_other(
+    settings: ServerSettings, database: Database, confirmed: bool
+) -> None:
+    app = create_app(replace(settings, signup="open"), database)
+    async with app.test_app():
+        services: Services = app.extensions[EXTENSION]
+        address = f"{MARKER}@example.org"
+        if confirmed:
+            await services.users.add(address, PASSWORD)
+        for _ in range(2):
+            await services.confirming.sign_up(address, STRONG)
+        wanted = "email = $1" if confirmed else "unconfirmed_email = $1"
+        (first, *_) = await database.rows(f"SELECT id FROM users WHERE {wanted} ORDER BY id", address)
+        await services.erasing.erase(first["id"])
+        left = await database.rows("SELECT id FROM users WHERE unconfirmed_email = $1", address)
+        assert len(left) == (0 if confirmed else 1)
 
 
 async def test_an_admin_erases_somebody_with_all_jobs_and_the_runner_is_told(

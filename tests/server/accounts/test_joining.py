@@ -150,6 +150,13 @@ async def test_the_server_says_who_may_sign_up(client: Client) -> None:
     assert await code_of(await client.post(routes.SIGNUP, json=body)) == (403, "not-open")
 
 
+async def test_the_server_says_whether_it_sends_mails(settings: ServerSettings, database: Database) -> None:
+    for host, expected in ((None, False), ("localhost", True)):
+        app: Quart = create_app(replace(settings, smtp_host=host, mail_from="w@example.org"), database)
+        about = await (await app.test_client().get(routes.ABOUT)).get_json()
+        assert about["mail"] is expected
+
+
 async def test_a_server_that_is_closed_makes_nobody_an_account(
     settings: ServerSettings, database: Database
 ) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projectw_tui import codes
 from projectw_tui.cli.context import Context, put, put_json, run_async, say
 from projectw_tui.cli.passwords import (
     new_password,
@@ -98,7 +99,8 @@ def email(context: Context, new_email: str, from_stdin: bool) -> None:
 async def _email(context: Context, new_email: str, present: str) -> None:
     async with context.client() as client:
         await client.accounts.change_email(present, new_email)
-    say(f"A mail is on its way to {new_email}. Confirm it with the code in it: projectw activate CODE")
+        where = codes.sent(new_email, await client.about())
+    say(f"{where} Confirm the address with it: projectw activate CODE")
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 import click
 
+from projectw_tui import codes
 from projectw_tui.cli.context import Context, run_async, say
 from projectw_tui.cli.passwords import asked_code, has_terminal, new_password, password_stdin
 
@@ -18,7 +19,8 @@ def signup(context: Context, email: str, from_stdin: bool) -> None:
 async def _signup(context: Context, email: str, password: str) -> None:
     async with context.client(signed_in=False) as client:
         await client.accounts.sign_up(email, password)
-    say(f"A mail is on its way to {email}. Activate the account with the code in it: projectw activate CODE")
+        where = codes.sent(email, await client.about())
+    say(f"{where} Activate the account with it: projectw activate CODE")
 
 
 @click.command()
@@ -42,7 +44,8 @@ async def _activate(context: Context, code: str) -> None:
 async def _resend(context: Context) -> None:
     async with context.client() as client:
         await client.accounts.resend_code()
-    say("Another mail is on its way; the code of the one before counts no longer.")
+        where = codes.sent_again(await client.about())
+    say(where)
 
 
 @click.command()
@@ -66,7 +69,7 @@ async def _reset(context: Context, email: str | None, code: str | None, from_std
     async with context.client(signed_in=False) as client:
         if email is not None:
             await client.accounts.ask_for_reset(email)
-            say(f"If {email} has an account here, a mail with a code is on its way; it counts for an hour.")
+            say(codes.sent_to_reset(email, await client.about()))
             if not has_terminal():
                 say("Go on with: projectw reset --code CODE")
                 return

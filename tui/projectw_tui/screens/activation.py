@@ -8,8 +8,10 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
+from textual.worker import Worker
 
 from projectw_shared.text import safe
+from projectw_tui import codes
 from projectw_tui.client import Client
 from projectw_tui.screens.signing import SigningScreen, row
 
@@ -39,7 +41,7 @@ class ActivationScreen(SigningScreen):
         with Vertical(classes="entrance"):
             yield Static(Content("Confirm your address"), classes="title")
             words = f"Paste the code from the mail that was sent{to}."
-            yield Static(Content(words), classes="note")
+            yield Static(Content(words), classes="note", id="where")
             yield row("Code", Input(id="code", compact=True))
             yield Static(Content(""), id="refusal")
             with Horizontal(classes="buttons"):
@@ -48,6 +50,16 @@ class ActivationScreen(SigningScreen):
                     yield Button(Content("Send again"), id="resend", compact=True)
                 yield Button(Content("Log out" if self._signed_in else "Back"), id="back", compact=True)
         yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Ask whether the server sends mails at all."""
+        _: Worker[None] = self.run_worker(self._look, exit_on_error=False)
+
+    async def _look(self) -> None:
+        about = await self._client.about()
+        if not about.mail:
+            address = safe(self._address) or "your address"
+            self.query_one("#where", Static).update(Content(codes.sent(address, about)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer another mail only to whom the server knows."""
@@ -78,7 +90,7 @@ class ActivationScreen(SigningScreen):
 
     async def _resend(self) -> None:
         await self._client.accounts.resend_code()
-        self.say("Another mail is on its way; the code of the one before counts no longer.")
+        self.say(codes.sent_again(await self._client.about()))
 
     def action_back(self) -> None:
         """Go back to the sign-in."""

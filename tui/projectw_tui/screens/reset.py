@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
 
 from projectw_shared.text import safe
+from projectw_tui import codes
 from projectw_tui.client import Client
 from projectw_tui.screens.signing import SigningScreen, row
 
@@ -66,7 +67,7 @@ class ResetScreen(SigningScreen):
 
     async def _mail(self, email: str) -> None:
         await self._client.accounts.ask_for_reset(email)
-        self.say(f"If {email} has an account here, a mail with a code is on its way; it counts for an hour.")
+        self.say(codes.sent_to_reset(email, await self._client.about()))
         self.query_one("#code", Input).focus()
 
     def send(self) -> None:

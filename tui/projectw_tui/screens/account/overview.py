@@ -10,6 +10,7 @@ from textual.widgets.option_list import Option
 from projectw_shared.accounts import User
 from projectw_shared.errors import Unauthorized
 from projectw_shared.text import safe
+from projectw_tui import codes
 from projectw_tui.client import Client
 from projectw_tui.messages import PersonKnown, SignedOut
 from projectw_tui.screens.confirm import ConfirmScreen
@@ -100,7 +101,7 @@ class OverviewPane(Pane):
     async def _resend(self) -> str:
         self.status.busy()
         await self.client.accounts.resend_code()
-        return "Another mail is on its way; the code of the one before counts no longer."
+        return codes.sent_again(await self.client.about())
 
     async def _change_password(self) -> str | None:
         async def send(values: Mapping[str, str]) -> str:
@@ -118,7 +119,7 @@ class OverviewPane(Pane):
     async def _change_email(self) -> str | None:
         async def send(values: Mapping[str, str]) -> str:
             await self.client.accounts.change_email(values["present"], values["email"])
-            return f"A mail with a code is on its way to {values['email']}."
+            return codes.sent(values["email"], await self.client.about())
 
         fields = [Field("email", "New address"), Field("present", "Password", hidden=True)]
         form = FormScreen(
