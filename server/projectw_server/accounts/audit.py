@@ -14,6 +14,7 @@ import msgspec
 
 from projectw_server.accounts.acting import Actor, actor
 from projectw_server.db import Database, Statements
+from projectw_shared.errors import Invalid
 
 READS_REMEMBERED = 10_000
 READ_AGAIN_SECONDS = 600.0
@@ -55,6 +56,13 @@ class Action(StrEnum):
     KEYS_ROTATED = "keys-rotated"
     CODE_SHOWN = "code-shown"
     AUDIT_CUT = "audit-cut"
+
+
+def check_action(name: str) -> None:
+    """Raise Invalid for what is no action, with those that it may have been meant to be."""
+    if name not in [each.value for each in Action]:
+        like = [each.value for each in Action if name in each.value] or [each.value for each in Action]
+        raise Invalid(f"There is no action {name!r}; there are {', '.join(like)}")
 
 
 async def note(

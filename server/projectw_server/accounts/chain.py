@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from projectw_server.accounts.audit import Action, note
+from projectw_server.accounts.audit import Action, check_action, note
 from projectw_server.clock import moment
 from projectw_server.db import Conditions, Database, Row, Transaction
 from projectw_shared.accounts import AuditEntry, AuditList
@@ -201,9 +201,10 @@ class Audit:
     async def page(
         self, *, action: str | None, actor_id: str | None, limit: int, cursor: str | None
     ) -> AuditList:
-        """Return entries, the newest first."""
+        """Return entries, the newest first. Raises Invalid for what is no action or no cursor."""
         wanted = Conditions()
         if action is not None:
+            check_action(action)
             wanted.add("action = {}", action)
         if actor_id is not None:
             wanted.add("actor_id = {}", actor_id)

@@ -139,6 +139,13 @@ async def test_pages_are_filtered_and_lead_on(database: Database, audit: Audit) 
         await audit.page(action=None, actor_id=None, limit=2, cursor="x")
 
 
+async def test_an_action_that_there_is_not_is_answered_with_those_like_it(audit: Audit) -> None:
+    with pytest.raises(Invalid, match=r"'log'; there are login, login-failed, logout$"):
+        await audit.page(action="log", actor_id=None, limit=2, cursor=None)
+    with pytest.raises(Invalid, match=r"there are login, .*, audit-cut$"):
+        await audit.page(action="nothing of ours", actor_id=None, limit=2, cursor=None)
+
+
 async def test_who_reads_on_in_a_transcript_is_noted_once(database: Database, audit: Audit) -> None:
     reading, job_id = Reading(database), new_id()
 
