@@ -132,14 +132,15 @@ async def test_further_pages_are_read_before_one_gets_there(
         assert (list_of(pilot).row_count, list_of(pilot).selected) == (102, kept)
 
 
-async def test_a_user_is_locked_out_and_let_in_again(root: FakeServer, settings: TuiSettings) -> None:
+async def test_a_user_is_disabled_and_let_in_again(root: FakeServer, settings: TuiSettings) -> None:
     async with admin(root, settings) as pilot:
         await shows(pilot, lambda: EVE in text(pilot))
         await pilot.press("x")
         await yes(pilot)
-        await shows(pilot, lambda: "is locked out." in text(pilot))
+        await shows(pilot, lambda: "is disabled." in text(pilot))
         await shows(pilot, lambda: "disabled" in row(pilot, f" {EVE} "))
         assert eve(root).disabled
+        await shows(pilot, lambda: "x Enable" in text(pilot) and "x Disable" not in text(pilot))
         await pilot.press("x")
         await shows(pilot, lambda: "may sign in again" in text(pilot))
     assert not eve(root).disabled

@@ -57,6 +57,7 @@ async def test_signing_in_keeps_a_session_beside_a_given_token(fake: FakeServer,
         stdin=PASSWORD.encode(), PROJECTW_TOKEN="pwt_other",
     )  # fmt: skip
     assert ended.code == 0
+    assert "PROJECTW_TOKEN is set" in ended.err
     assert list((tmp_path / "state").rglob("*.json"))
 
 

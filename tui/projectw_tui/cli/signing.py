@@ -20,6 +20,8 @@ async def _login(context: Context, email: str, password: str) -> None:
     async with context.client(signed_in=False) as client:
         await client.login(email, password)
         say(f"Signed in to {client.server_url} as {email}.")
+    if context.token is not None:
+        say("PROJECTW_TOKEN is set and goes on being used instead; unset it to use the session.")
 
 
 @click.command()

@@ -36,10 +36,11 @@ class UsersPane(ListPane[AdminUser]):
         Column("Jobs", 5, right=True),
         Column("Since", 16, from_width=90),
     )
-    APPLIES = frozenset({"toggle_disabled", "toggle_admin", "password", "quota", "delete"})
+    APPLIES = frozenset({"disable", "enable", "toggle_admin", "password", "quota", "delete"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "create", "New", tooltip="Make an account"),
-        Binding("x", "toggle_disabled", "Disable", tooltip="Lock the user out, or let them in again"),
+        Binding("x", "disable", "Disable", tooltip="Let the account in no more"),
+        Binding("x", "enable", "Enable", tooltip="Let the account in again"),
         Binding("a", "toggle_admin", "Admin", tooltip="Make the user an admin, or none"),
         Binding("p", "password", "Password", tooltip="Set the user's password"),
         Binding("u", "quota", "Quota", tooltip="Bound what the user may use"),
@@ -98,24 +99,39 @@ class UsersPane(ListPane[AdminUser]):
         form = FormScreen("New account", "It needs no confirmation by mail.", fields, "Make it", send)
         return await self.app.push_screen_wait(form)
 
-    def action_toggle_disabled(self) -> None:
-        """Lock out, or let in."""
-        self.do(self._toggle_disabled)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to disable what is not disabled, and the other way round."""
+        record = self.selected
+        if record is not None and action in ("disable", "enable"):
+            return record.disabled == (action == "enable")
+        return super().check_action(action, parameters)
 
-    async def _toggle_disabled(self) -> str | None:
+    def action_disable(self) -> None:
+        """Let the account in no more."""
+        self.do(self._disable)
+
+    async def _disable(self) -> str | None:
         record = self.selected
         if record is None:
             return None
-        if record.disabled:
-            return await self._change(record, UserChange(disabled=False), "may sign in again")
         question = ConfirmScreen(
-            f"Lock {record.email} out?",
+            f"Disable {record.email}?",
             "All sessions and tokens stop working at once; nothing is deleted.",
-            "Lock out",
+            "Disable",
         )
         if not await self.app.push_screen_wait(question):
             return None
-        return await self._change(record, UserChange(disabled=True), "is locked out")
+        return await self._change(record, UserChange(disabled=True), "is disabled")
+
+    def action_enable(self) -> None:
+        """Let the account in again."""
+        self.do(self._enable)
+
+    async def _enable(self) -> str | None:
+        record = self.selected
+        if record is None:
+            return None
+        return await self._change(record, UserChange(disabled=False), "may sign in again")
 
     def action_toggle_admin(self) -> None:
         """Give or take the rights of an admin."""
