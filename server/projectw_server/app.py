@@ -138,6 +138,9 @@ def duties(
         "audit": every(SEALED_EVERY, sweeper.if_in_office(services.audit.seal), "audit"),
         "old audit": every(CUT_EVERY, sweeper.if_in_office(services.audit.cut), "old audit"),
         "erasing": every(CONTINUED_EVERY, sweeper.if_in_office(services.erasing.go_on), "erasing"),
+        "disabled": every(
+            CONTINUED_EVERY, sweeper.if_in_office(services.jobs.cancel_of_disabled), "disabled"
+        ),
         "mail": services.mail_room.run(),
         "pending": every(PENDING_EVERY, sweeper.if_in_office(services.confirming.forget_old), "pending"),
         "presence": every(WRITTEN_EVERY, services.fleet.write_presence, "presence"),

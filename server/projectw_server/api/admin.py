@@ -78,8 +78,13 @@ async def create_user(person: Person, body: NewUser) -> AdminUser:
 
 @doors.door("PATCH", routes.ADMIN_USER, Who.ADMIN, takes=UserChange, gives=AdminUser)
 async def change_user(person: Person, id: str, body: UserChange) -> AdminUser:
-    """Disable or enable an account, make its user an admin or none, set its quota, replace its password."""
+    """Disable or enable an account, make its user an admin or none, set its quota, replace its password.
+
+    Disabling cancels the jobs of the account that wait or are under way.
+    """
     await services().changes.of_user(id, body)
+    if body.disabled is True:
+        await services().jobs.cancel_of_disabled()
     return await services().people.get(id)
 
 

@@ -33,6 +33,9 @@ class Recording:
     sha256: str
 
 
+CANCELLED_AT_ONCE = 50
+
+
 class Jobs:
     """The jobs of the users, each seen by its owner only."""
 
@@ -213,6 +216,26 @@ class Jobs:
             return await self._seen(transaction, row)
 
         return await self._database.transaction(work)
+
+    async def cancel_of_disabled(self) -> int:
+        """Cancel what accounts that are disabled have waiting or under way; return how many jobs that were."""
+
+        async def work(transaction: Transaction) -> int:
+            rows = await transaction.rows(
+                "SELECT * FROM jobs WHERE owner_id IN (SELECT id FROM users WHERE disabled AND erased_at IS NULL)"
+                " AND state IN ('queued', 'assigned', 'running') AND NOT cancel_requested"
+                " ORDER BY id LIMIT $1 FOR UPDATE",
+                CANCELLED_AT_ONCE,
+            )
+            for row in rows:
+                await self._moves.move(transaction, row, Event.CANCEL_ASKED)
+                self._moves.tell_runner(transaction, row["id"])
+            return len(rows)
+
+        total = 0
+        while count := await self._database.transaction(work):
+            total += count
+        return total
 
     async def retry(self, person: Person, job_id: str) -> Job:
         """Let a failed or cancelled job wait again, with all attempts and the segments that it has."""

@@ -77,6 +77,20 @@ async def test_a_password_that_an_admin_sets_ends_what_the_old_one_began(
     assert (await client.post("/api/auth/login", json=login)).status_code == 200
 
 
+async def test_what_a_disabled_account_has_waiting_is_cancelled(
+    client: Client, services: Services, make_user: MakeUser, admin: Any
+) -> None:
+    ada = await make_user()
+    job_id = await submitted(services, ada.person)
+    url = f"/api/admin/users/{ada.person.id}"
+    assert (await client.patch(url, headers=admin.headers, json={"is_admin": False})).status_code == 200
+    assert (await services.jobs.get(ada.person, job_id)).state == "queued"
+    assert (await client.patch(url, headers=admin.headers, json={"disabled": True})).status_code == 200
+    assert (await services.jobs.get(ada.person, job_id)).state == "cancelled"
+    assert (await client.patch(url, headers=admin.headers, json={"disabled": False})).status_code == 200
+    assert (await services.jobs.retry(ada.person, job_id)).state == "queued"
+
+
 @pytest.mark.parametrize("change", [{"disabled": True}, {"is_admin": False}])
 async def test_the_last_admin_cannot_be_shut_out(
     client: Client, make_user: MakeUser, admin: Any, change: dict[str, bool]

@@ -3,6 +3,7 @@ import base64
 import pytest
 
 from projectw_server.accounts.principals import Person
+from projectw_server.jobs import service
 from projectw_server.jobs.claiming import Holder
 from projectw_shared.errors import Forbidden, IllegalMove, Invalid, KeyReused, NotFinished, NotFound
 from projectw_shared.jobs import JobSettings, JobState
@@ -111,6 +112,24 @@ async def test_asking_a_running_job_twice_to_stop_changes_nothing_more(
     asked = await core.jobs.cancel(person, job.id)
     assert (asked.state, asked.cancel_requested) == ("running", True)
     assert await core.jobs.cancel(person, job.id) == asked
+
+
+async def test_the_jobs_of_a_disabled_account_are_cancelled_and_no_others(
+    core: Core, person: Person, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "CANCELLED_AT_ONCE", 2)
+    running = await core.submit(person)
+    await core.leases.beat(holder, beat(await core.claim(holder)))
+    waiting = [await core.submit(person) for _ in range(4)]
+    other = await core.person()
+    kept = await core.submit(other)
+    assert await core.jobs.cancel_of_disabled() == 0
+    await core.database.rows("UPDATE users SET disabled = TRUE WHERE id = $1", person.id)
+    assert await core.jobs.cancel_of_disabled() == 5
+    assert [(await core.jobs.get(person, job.id)).state for job in waiting] == ["cancelled"] * 4
+    assert (await core.jobs.get(person, running.id)).cancel_requested
+    assert (await core.jobs.get(other, kept.id)).state == "queued"
+    assert await core.jobs.cancel_of_disabled() == 0
 
 
 async def test_what_is_over_cannot_be_cancelled_and_what_is_not_cannot_be_retried(

@@ -105,10 +105,10 @@ async def _add(context: Context, email: str, password: str, is_admin: bool) -> N
 @sure
 @click.pass_obj
 def disable(context: Context, who: str, yes: bool) -> None:
-    """Lock somebody out at once; what they own is kept."""
+    """Disable an account at once; what it owns is kept, and its jobs are cancelled."""
     from projectw_shared.accounts import UserChange
 
-    question = "Lock {} out? All sessions and tokens stop working at once."
+    question = "Disable {}? All sessions and tokens stop working at once, and all jobs are cancelled."
     run_async(_change(context, who, UserChange(disabled=True), "disabled", question, yes))
 
 

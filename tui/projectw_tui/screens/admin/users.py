@@ -116,7 +116,7 @@ class UsersPane(ListPane[AdminUser]):
             return None
         question = ConfirmScreen(
             f"Disable {record.email}?",
-            "All sessions and tokens stop working at once; nothing is deleted.",
+            "All sessions and tokens stop working at once, and all jobs are cancelled; nothing is deleted.",
             "Disable",
         )
         if not await self.app.push_screen_wait(question):
