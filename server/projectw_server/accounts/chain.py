@@ -3,75 +3,48 @@
 It gets a number without gaps, and a hash over itself and the hash before it (SHA-256). So a row that is changed,
 missing or put in between breaks the chain from there on. Sealing is apart from writing because a chain has one end,
 and every request that is audited would otherwise wait for every other.
-
-Entries that are older than the operator keeps them are cut off at the beginning. An entry tells of that, with the
-number and the hash of the last one that went, to which the first one that is left is bound.
 """
 
 import hashlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
-from projectw_server.accounts.audit import Action, check_action, note
+from projectw_server.accounts.audit import check_action
+from projectw_server.accounts.cutting import (
+    DAY,
+    NOTHING,
+    Cut,
+    Fault,
+    Head,
+    cut_off,
+    fault_of_cut,
+    find_cut,
+    was_of_age,
+)
 from projectw_server.clock import moment
 from projectw_server.db import Conditions, Database, Row, Transaction
 from projectw_shared.accounts import AuditEntry, AuditList
 from projectw_shared.errors import Invalid
 
-BEGINNING = "0" * 64
+BEGINNING = NOTHING.hash
 """What the first entry is bound to."""
+
+CUT_EVERY = 3600.0
 
 SEALED_AT_ONCE = 500
 SEALED_EVERY = 1.0
 READ_AT_ONCE = 1000
-CUT_AT_ONCE = 1000
-CUT_EVERY = 3600.0
-DAY = 24 * 3600.0
-LEAST_KEPT = DAY
-"""What the settings let nobody fall below: an entry that is younger was not removed because of its age."""
-
-SEALED_LATE = 3600.0
-"""How much younger than its entry a head may be that was kept: sealing waits for a server that has ended."""
-
 HEAD_FILE = "audit.head"
 
 ANEW = "is another than it was: the log was written anew"
 
 _log = structlog.get_logger(__name__)
-
-
-class Fault(NamedTuple):
-    """Where the chain is broken, and what is wrong there."""
-
-    number: int
-    what: str
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """The number and the hash of the last entry that was cut off, and the time (s) that all of them are older than."""
-
-    through: int
-    hash: str
-    before: float
-
-
-class Head(NamedTuple):
-    """The number and the hash of an entry that is known to have been there, and when it was sealed (s)."""
-
-    number: int
-    hash: str
-    sealed_at: float
-
-
-WHOLE = Cut(0, BEGINNING, 0)
-"""Nothing was cut off."""
 
 
 class Verdict(NamedTuple):
@@ -84,7 +57,7 @@ class Verdict(NamedTuple):
     hash: str
     waiting: int
     fault: Fault | None
-    cut: Cut = WHOLE
+    cut: Cut = NOTHING
 
 
 class Audit:
@@ -120,8 +93,8 @@ class Audit:
         row = await self._database.row("SELECT hash FROM audit WHERE number = $1", head.number)
         if row is None:
             # The file may be that of a server that has not sealed for long.
-            cut = await self._cut()
-            return head.number <= cut.through and _was_of_age(head, cut)
+            cut = await find_cut(self._database)
+            return head.number <= cut.through and was_of_age(head, cut)
         return bool(row["hash"] == head.hash)
 
     async def cut(self) -> int:
@@ -129,27 +102,9 @@ class Audit:
         if self._keep_days is None:
             return 0
         before, removed = time.time() - self._keep_days * DAY, 0
-        while count := await self._database.transaction(partial(_cut, before=before)):
+        while count := await self._database.transaction(partial(cut_off, before=before)):
             removed += count
         return removed
-
-    async def _cut(self) -> Cut:
-        """Return what was cut off, as the log itself has it; nothing if it does not begin where it was cut."""
-        first = await self._database.row(
-            "SELECT number FROM audit WHERE number IS NOT NULL ORDER BY number LIMIT 1"
-        )
-        if first is None or first["number"] == 1:
-            return WHOLE
-        for row in await self._database.rows(
-            "SELECT details FROM audit WHERE action = $1 ORDER BY key DESC", Action.AUDIT_CUT.value
-        ):
-            try:
-                found = msgspec.json.decode(row["details"], type=Cut)
-            except msgspec.MsgspecError:
-                continue
-            if found.through == first["number"] - 1:
-                return found
-        return WHOLE
 
     async def entries(self) -> AsyncIterator[Row]:
         """Yield every sealed entry in its order, then those that wait for it."""
@@ -174,13 +129,13 @@ class Audit:
         if expected is not None:
             known[expected[0]] = expected[1]
         while True:
-            cut = await self._cut()
-            fault = _fault_of_cut(cut, head, expected)
+            cut = await find_cut(self._database)
+            fault = fault_of_cut(cut, head, expected)
             verdict = (
                 Verdict(cut.through, cut.hash, 0, fault, cut) if fault else await self._follow(cut, known)
             )
             # A server may have cut off what was being read.
-            if verdict.fault is None or await self._cut() == cut:
+            if verdict.fault is None or await find_cut(self._database) == cut:
                 return verdict
 
     async def _follow(self, cut: Cut, known: dict[int, str]) -> Verdict:
@@ -252,23 +207,6 @@ def hash_of(row: Row, before: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _fault_of_cut(cut: Cut, head: Head | None, expected: tuple[int, str] | None) -> Fault | None:
-    if cut.before > time.time() - LEAST_KEPT:
-        return Fault(cut.through, "was removed, and not because of its age")
-    if head is not None and head.number < cut.through and not _was_of_age(head, cut):
-        return Fault(head.number, "was removed, and is younger than what was removed because of its age")
-    if expected is not None and expected[0] < cut.through:
-        return Fault(
-            expected[0],
-            f"was removed with all up to {cut.through}: give a later one, or nothing tells whether that was right",
-        )
-    return None
-
-
-def _was_of_age(head: Head, cut: Cut) -> bool:
-    return head.sealed_at - SEALED_LATE < cut.before <= time.time() - LEAST_KEPT
-
-
 def _fault(row: Row, number: int, before: str, known: dict[int, str]) -> str | None:
     if row["number"] != number:
         return "is missing"
@@ -297,20 +235,6 @@ async def _seal(transaction: Transaction) -> tuple[int, int, str] | None:
     # Two servers at once would give the same number twice, which the table refuses.
     await transaction.many("UPDATE audit SET number = $1, hash = $2 WHERE key = $3", sealed)
     return len(sealed), number, hash
-
-
-async def _cut(transaction: Transaction, *, before: float) -> int:
-    rows = await transaction.rows(
-        "SELECT number, hash, at FROM audit WHERE number IS NOT NULL ORDER BY number LIMIT $1 FOR UPDATE",
-        CUT_AT_ONCE + 1,
-    )
-    # Bound to the one after it, the last entry shows that there were others.
-    old = list(takewhile(lambda row: row["at"] < before, rows[:-1]))
-    if old:
-        last = Cut(old[-1]["number"], old[-1]["hash"], round(before, 3))
-        await transaction.rows("DELETE FROM audit WHERE number <= $1", last.through)
-        await note(transaction, Action.AUDIT_CUT, **msgspec.structs.asdict(last))
-    return len(old)
 
 
 def _write_head(file: Path, number: int, hash: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from projectw_server.accounts import chain
+from projectw_server.accounts import chain, cutting
 from projectw_server.accounts.acting import Actor, acting
 from projectw_server.accounts.audit import Action, Reading, note
-from projectw_server.accounts.chain import BEGINNING, DAY, HEAD_FILE, Audit
+from projectw_server.accounts.chain import BEGINNING, HEAD_FILE, Audit
+from projectw_server.accounts.cutting import DAY
 from projectw_server.db import Database, Row, Transaction
 from projectw_shared.errors import Invalid
 from projectw_shared.ids import new_id
@@ -208,7 +209,7 @@ def forgetful(database: Database, tmp_path: Path) -> Audit:
 async def test_old_entries_are_cut_off_and_the_chain_goes_on_from_there(
     database: Database, forgetful: Audit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "CUT_AT_ONCE", 2)
+    monkeypatch.setattr(cutting, "CUT_AT_ONCE", 2)
     await aged(database, [90, 60, 40, 10, 0])
     await forgetful.seal()
     assert await forgetful.cut() == 3
