@@ -10,6 +10,7 @@ import structlog
 
 from projectw_server.api.directory import Directory
 from projectw_server.api.headers import completed
+from projectw_server.api.peers import settle
 from projectw_server.api.visits import VISIT, Visit
 from projectw_server.metrics.requests import OTHER, RequestMetrics
 from projectw_shared import routes
@@ -61,6 +62,7 @@ class Access:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
+        settle(scope)
         status, began, request_id = CLIENT_GONE, time.monotonic(), _request_id(scope)
         route, scope[DOOR] = self._directory.find(scope["method"], scope["path"])
 

@@ -17,6 +17,7 @@ from projectw_server.api.access import Receive, Scope, Send
 from projectw_server.api.occupancy import Occupancy
 from projectw_server.api.outflow import Outflow
 from projectw_server.api.patience import Patience
+from projectw_server.api.peers import PEER
 from projectw_server.api.recall import DROP
 from projectw_server.api.refusing import refusal, refuse
 from projectw_server.sources import source_of
@@ -140,7 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is None and not self.transport.is_closing():
             self._expect_end()
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[DROP] = self._outflow.drop
+        cast("dict[str, Any]", self.scope).update({DROP: self._outflow.drop, PEER: self.client})
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
