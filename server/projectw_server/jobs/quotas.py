@@ -11,6 +11,10 @@ from projectw_server.settings import ServerSettings
 from projectw_shared.accounts import Quota, Usage
 from projectw_shared.errors import QuotaExceeded, TooManyJobs, Unauthorized
 
+SMALLEST_SECONDS = 600.0
+SECONDS_A_BYTE = 0.05
+"""What a file can hold at most, as runners by default have it, too: silence in the tightest formats."""
+
 _USAGE = """
     SELECT
       (SELECT coalesce(sum(audio_seconds), 0) FROM usage WHERE owner_id = $1 AND month = $2) AS audio_seconds,
@@ -97,7 +101,10 @@ def _too_many_bytes(limit: int, used: int) -> QuotaExceeded:
 
 
 async def charge(transaction: Transaction, row: Row, duration: float | None, now: float) -> None:
-    """Count the audio of the job ``row`` when its length becomes known; a later attempt is not counted again."""
+    """Count the audio of the job ``row`` when its length becomes known; a later attempt is not counted again.
+
+    The length is a runner's word, which is taken for no more than a file of that size can hold.
+    """
     if row["duration"] is not None or not duration:
         return
     await transaction.rows(
@@ -105,7 +112,7 @@ async def charge(transaction: Transaction, row: Row, duration: float | None, now
         " ON CONFLICT (owner_id, month) DO UPDATE SET audio_seconds = usage.audio_seconds + excluded.audio_seconds",
         row["owner_id"],
         month_of(now),
-        duration,
+        min(duration, SMALLEST_SECONDS + row["bytes"] * SECONDS_A_BYTE),
     )
 
 

@@ -13,6 +13,7 @@ from projectw_server.accounts.principals import Person
 from projectw_server.db import Database
 from projectw_server.jobs import leases
 from projectw_server.jobs.claiming import Holder, NotFree
+from projectw_server.jobs.quotas import SECONDS_A_BYTE, SMALLEST_SECONDS
 from projectw_server.settings import ServerSettings
 from projectw_shared.errors import Gap, LeaseLost, TooLarge
 from projectw_shared.messages import Assignment, Result
@@ -550,6 +551,17 @@ async def test_a_job_deleted_while_held_takes_its_lease_with_it(
         await core.finish(holder, held, 2)
     assert await core.database.rows("SELECT * FROM segments") == []
     assert await core.leases.held_by(holder) is None
+
+
+@pytest.mark.parametrize(
+    ("duration", "charged"), [(30.0, 30.0), (1e8, SMALLEST_SECONDS + 1000 * SECONDS_A_BYTE)]
+)
+async def test_a_runner_says_how_long_a_recording_is_as_far_as_it_can_be(
+    core: Core, person: Person, holder: Holder, held: Assignment, duration: float, charged: float
+) -> None:
+    await core.leases.beat(holder, beat(held, duration=duration))
+    (row,) = await core.database.rows("SELECT audio_seconds FROM usage WHERE owner_id = $1", person.id)
+    assert row["audio_seconds"] == charged
 
 
 async def test_a_transcript_has_an_end_whoever_brings_it(
