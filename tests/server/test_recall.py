@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
+from tortoise.exceptions import OperationalError
 
 from projectw_server.accounts.principals import Person
 from projectw_server.api import recall
@@ -14,7 +15,6 @@ from projectw_server.db import Database
 from projectw_server.jobs.service import Recording
 from projectw_server.settings import ServerSettings
 from projectw_shared.accounts import NewToken, UserChange
-from projectw_shared.errors import Unavailable
 from projectw_shared.ids import new_id
 from projectw_shared.jobs import JobSettings
 from projectw_shared.messages import Job
@@ -157,7 +157,7 @@ async def test_who_still_may_gets_all_of_it_also_when_the_database_does_not_answ
         async def broken(*_: object) -> bool:
             looked.set()
             monkeypatch.setattr(services.sessions, "is_open", is_open)
-            raise Unavailable("The database does not answer")
+            raise OperationalError("the database does not answer")
 
         monkeypatch.setattr(services.sessions, "is_open", broken)
         await looked.wait()

@@ -7,8 +7,6 @@ from typing import Final, cast
 import structlog
 from quart import request
 
-from projectw_shared.errors import Unavailable
-
 DROP: Final = "projectw.drop"
 """Where a request's scope has what ends its connection at once, with all that was written and not taken yet."""
 
@@ -34,8 +32,9 @@ async def watch(may_go_on: MayGoOn, drop: Callable[[], object]) -> None:
         await asyncio.sleep(LOOKED_EVERY_SECONDS)
         try:
             is_good = await may_go_on()
-        except Unavailable:
-            continue  # a database that does not answer says nothing of the right
+        except Exception as error:  # noqa: BLE001  a look that fails says nothing of the right; the next one may
+            _log.warning("whether an answer may go on could not be looked up", error=type(error).__name__)
+            continue
         if not is_good:
             _log.info("an answer was broken off: the right to it has ended")
             drop()
