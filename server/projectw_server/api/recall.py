@@ -11,6 +11,7 @@ DROP: Final = "projectw.drop"
 """Where a request's scope has what ends its connection at once, with all that was written and not taken yet."""
 
 LOOKED_EVERY_SECONDS = 1.0
+"""How often it is looked whether whoever takes or sends a recording still may."""
 
 MayGoOn = Callable[[], Awaitable[bool]]
 

@@ -16,6 +16,7 @@ from projectw_server.api.admission import Urgency
 from projectw_server.api.context import services
 from projectw_server.api.doors import Doors, about_job, arriving
 from projectw_server.api.identity import Who
+from projectw_server.api.recall import LOOKED_EVERY_SECONDS
 from projectw_server.uploads.forms import FORM_OVERHEAD_BYTES
 from projectw_server.uploads.receiving import file_name_of
 from projectw_server.uploads.submitting import Submission
@@ -31,8 +32,6 @@ Take = Callable[[int], None]
 """Counts the bytes of a piece, and raises when there is no room for them."""
 
 MAX_KEY_CHARACTERS = 255
-LOOKED_EVERY_SECONDS = 1.0
-"""How often it is looked whether whoever sends a recording still may."""
 
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 256 * 1024 * 1024
@@ -100,10 +99,8 @@ async def _submit(person: Person, query: SubmitQuery, key: str | None) -> Job:
             if known is not None:
                 await _linger()
                 return known
-        if key is None:  # with one it may be a repetition, which needs no room
-            await jobs.check_quota(person, request.content_length or 0)
-        beside = FORM_OVERHEAD_BYTES if is_form else 0
-        with submitting.arriving(person, await jobs.room(person, key), beside=beside) as take:
+        room = await jobs.room(person, key, request.content_length or 0)
+        with submitting.arriving(person, room, beside=FORM_OVERHEAD_BYTES if is_form else 0) as take:
             receive = partial(_receive_form if is_form else _receive_raw, person, take)
             return await submitting.submit(person, key, lambda: receive(query, settings))
 

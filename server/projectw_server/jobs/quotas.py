@@ -70,10 +70,11 @@ class Quotas:
         and TooManyJobs.
         """
         if quota != Quota():
-            _check(quota, await self.usage(statements, owner_id), size)
+            check_usage(quota, await self.usage(statements, owner_id), size)
 
 
-def _check(quota: Quota, usage: Usage, size: int) -> None:
+def check_usage(quota: Quota, usage: Usage, size: int) -> None:
+    """See that ``quota`` leaves room for ``size`` more bytes beside ``usage``. Raises QuotaExceeded and TooManyJobs."""
     if quota.jobs is not None and usage.jobs >= quota.jobs:
         raise TooManyJobs(
             f"{usage.jobs} jobs of yours wait, the most that may; submit more as they are taken",

@@ -15,8 +15,9 @@ from projectw_server.jobs.needs import need_of
 from projectw_server.jobs.order import find_place, keep_share, positions
 from projectw_server.jobs.outlook import Outlook
 from projectw_server.jobs.paging import add_search, cursor_at, position_of
-from projectw_server.jobs.quotas import Quotas, Room
+from projectw_server.jobs.quotas import Quotas, Room, check_usage
 from projectw_server.jobs.records import settings_of, to_job
+from projectw_shared.accounts import Quota
 from projectw_shared.errors import Forbidden, KeyReused, NotFound, QuotaExceeded, TooManyJobs
 from projectw_shared.jobs import JobSettings, JobState
 from projectw_shared.messages import Job, JobList
@@ -53,24 +54,25 @@ class Jobs:
         if settings.priority > 0 and not person.is_admin:
             raise Forbidden("A priority above 0 is for admins; yours may be between -10 and 0")
 
-    async def check_quota(self, person: Person, size: int) -> None:
-        """Refuse a recording of ``size`` bytes that ``person`` may not submit, before it is received."""
-        quota = await self._quotas.admit(self._database, person.id)
-        await self._quotas.check(self._database, person.id, quota, size=size)
-
-    async def room(self, person: Person, key: str | None) -> Room | None:
+    async def room(self, person: Person, key: str | None, size: int) -> Room | None:
         """Return how many bytes of ``person`` may come in now, None without a quota of them.
 
-        What was submitted under the Idempotency-Key ``key`` may come again, though there is no room for it.
+        A recording of ``size`` bytes that may not be submitted is refused before it is received; but what was submitted
+        under the Idempotency-Key ``key`` may come again, though there is no room for it. Raises QuotaExceeded and
+        TooManyJobs.
         """
         quota = await self._quotas.admit(self._database, person.id)
+        if quota == Quota():
+            return None
+        usage = await self._quotas.usage(self._database, person.id)
+        if key is None:
+            check_usage(quota, usage, size)
         if quota.bytes is None:
             return None
-        used = (await self._quotas.usage(self._database, person.id)).bytes
         known = key and await self._database.row(
             "SELECT bytes FROM jobs WHERE owner_id = $1 AND idempotency_key = $2", person.id, key
         )
-        return Room(max(quota.bytes - used, known["bytes"] if known else 0), quota.bytes, used)
+        return Room(max(quota.bytes - usage.bytes, known["bytes"] if known else 0), quota.bytes, usage.bytes)
 
     async def find_submitted(
         self,
